@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <thread>
+#include <random>
 #include <vector>
 
+#include "fsck/files.h"
+#include "fsck/parallel.h"
 #include "fsck/primary.h"
 #include "libfs/base/math.h"
 
@@ -43,7 +43,9 @@ class Check {
     if (primary.original) stamp();
     if (options_.quick) return;
     groups();
-    if (primary.original && !result_.waits_for_replay) totals();
+    if (result_.waits_for_replay) return;
+    if (primary.original) totals();
+    files(primary.original);
   }
 
  private:
@@ -148,6 +150,7 @@ class Check {
     const GroupOptions group_options{.reference = *result_.superblock,
                                      .log_head = log_head(),
                                      .headers_only = result_.waits_for_replay,
+                                     .hash = &hash_,
                                      .step = [observer] {
                                        if (observer != nullptr) observer->advance(1);
                                      }};
@@ -170,31 +173,15 @@ class Check {
   // Checks groups [first, first + count) at once and joins what they found in order. Returns how many had no header.
   std::uint64_t check_wave(std::uint64_t first, std::uint64_t count, const GroupOptions& group_options) {
     std::vector<GroupReport> reports(static_cast<std::size_t>(count), GroupReport(options_.findings_limit));
-    std::atomic<std::uint64_t> next = 0;
-    std::vector<std::exception_ptr> failures(std::max(options_.threads, 1u));
-    const auto work = [&](std::size_t worker) {
-      try {
-        for (std::uint64_t i = next++; i < count; i = next++) {
-          const AgNumber ag(static_cast<std::uint32_t>(first + i));
-          check_group(device_, geometry(), ag, group_options, reports[static_cast<std::size_t>(i)]);
-        }
-      } catch (...) {
-        failures[worker] = std::current_exception();
-      }
-    };
-    {
-      std::vector<std::jthread> threads;
-      const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(count, failures.size()));
-      for (std::size_t worker = 1; worker < wanted; ++worker) threads.emplace_back(work, worker);
-      work(0);
-    }
-    for (const std::exception_ptr& failure : failures) {
-      if (failure) std::rethrow_exception(failure);
-    }
+    run_tasks(options_.threads, count, [&](std::uint64_t task, std::size_t) {
+      const AgNumber ag(static_cast<std::uint32_t>(first + task));
+      check_group(device_, geometry(), ag, group_options, reports[static_cast<std::size_t>(task)]);
+    });
     std::uint64_t lost = 0;
     for (GroupReport& report : reports) {
       result_.findings.join(std::move(report.findings));
       result_.skipped.join(report.skipped);
+      facts_.push_back(std::move(report.facts));
       ++result_.groups_checked;
       if (!report.any_header) ++lost;
       if (!report.totals) {
@@ -227,9 +214,46 @@ class Check {
     compare(Problem::kTotalSbFdblocks, "sb.fdblocks", superblock.fdblocks, sums_.free_blocks);
   }
 
+  // A copy of the superblock need not know the first inodes; they are where every mkfs puts them.
+  void place_first_inodes(Superblock& superblock, Geometry& geometry) const {
+    superblock.uquotino = kNullInode.value();
+    superblock.gquotino = kNullInode.value();
+    superblock.pquotino = kNullInode.value();
+    if (facts_.empty() || facts_[0].chunks.empty()) return;
+    const InodeNumber root = geometry.inode_number(AgNumber(0), facts_[0].chunks[0].start);
+    superblock.rootino = root.value();
+    superblock.rbmino = root.value() + 1;
+    superblock.rsumino = root.value() + 2;
+    geometry.root_inode = root;
+  }
+
+  void files(bool original) {
+    Superblock superblock = *result_.superblock;
+    Geometry geometry = *result_.geometry;
+    if (!original) place_first_inodes(superblock, geometry);
+    FileCheck check(device_, geometry, superblock, facts_.size(), seed_);
+    check.threads = options_.threads;
+    check.findings_limit = options_.findings_limit;
+    check.memory_bytes = options_.memory_bytes;
+    check.log_head = log_head();
+    check.facts = std::move(facts_);
+    const FileTotals totals = check_files(check, options_.observer, result_.findings, result_.skipped);
+    result_.inodes_checked = totals.inodes;
+    result_.directories_checked = totals.directories;
+  }
+
+  // Nobody who makes an image can know it.
+  static std::uint64_t random_seed() {
+    std::random_device source;
+    return std::uint64_t{source()} << 32 | source();
+  }
+
   Device& device_;
   const CheckOptions& options_;
   CheckResult& result_;
+  std::uint64_t seed_ = random_seed();
+  ExtentHash hash_{seed_};
+  std::vector<GroupFacts> facts_;
   GroupTotals sums_;
   bool totals_known_ = true;
 };

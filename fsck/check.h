@@ -1,4 +1,4 @@
-// The check of one filesystem: superblock, log, groups side by side, totals.
+// The check of one filesystem: superblock, log, groups side by side, totals, files.
 //
 // Nothing is printed and nothing is written. Work and memory are bounded by what the device holds, never by what a
 // superblock claims. Thread-safe: no state between calls.
@@ -34,6 +34,8 @@ struct CheckOptions {
   /// Findings kept of each problem; the rest are counted.
   std::uint64_t findings_limit = FindingList::kDefaultLimit;
   CheckObserver* observer = nullptr;
+  /// Bytes that lists collected to explain a difference may take; a few bytes an inode come besides.
+  std::uint64_t memory_bytes = 256ull << 20;
 };
 
 struct CheckResult {
@@ -48,6 +50,9 @@ struct CheckResult {
   /// The log is dirty, so that only what each sector says by itself was checked.
   bool waits_for_replay = false;
   std::uint64_t groups_checked = 0;
+  /// Inodes in use that could be read, and directories among them; absent when files were not looked at.
+  std::optional<std::uint64_t> inodes_checked;
+  std::uint64_t directories_checked = 0;
 };
 
 /// Checks the filesystem on `device`. Throws RefusalError (kNotXfs, kNotSupported) when there is none or it has a

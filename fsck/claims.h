@@ -56,6 +56,8 @@ class Claims {
 
   /// After settle(): who owns what by the reverse map's names, sorted, merged, without overlaps.
   [[nodiscard]] std::vector<Interval> reverse_map_view() const;
+  /// After settle(): everything that was claimed, sorted by start.
+  [[nodiscard]] std::span<const Interval> all() const { return claims_; }
 
  private:
   std::vector<Interval> claims_;

@@ -88,7 +88,9 @@ Outcome check_device(const std::string& path, const Options& options) {
     const std::unique_ptr<Device> device = open_to_look(path, options, outcome);
     Progress progress(options, outcome.device);
     const unsigned threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-    outcome.result = check_filesystem(*device, {.quick = options.quick(), .threads = threads, .observer = &progress});
+    outcome.result = check_filesystem(
+        *device,
+        {.quick = options.quick(), .threads = threads, .observer = &progress, .memory_bytes = options.memory_bytes});
     outcome.exit_status = exit_status_of(*outcome.result, options.quick());
   } catch (const Error& error) {
     outcome.error = error.what();

@@ -29,6 +29,8 @@ struct Finding {
   /// From the start of the device.
   std::optional<std::uint64_t> byte;
   std::optional<std::uint64_t> inode;
+  /// Of the inode, from the root; empty where no name leads to it.
+  std::string path;
   std::optional<std::uint64_t> found;
   std::optional<std::uint64_t> expected;
   /// The rule that is broken, or who else is concerned: a clause.
@@ -58,6 +60,11 @@ class FindingList final : public FindingSink {
   void join(FindingList&& other);
 
   [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
+  /// Lets `change` complete each one that is kept; the problem must stay.
+  template <class Change>
+  void for_each(Change&& change) {
+    for (Finding& finding : findings_) change(finding);
+  }
   /// How many there were, kept or not.
   [[nodiscard]] std::uint64_t count(Problem problem) const { return counts_[index_of(problem)]; }
   [[nodiscard]] std::uint64_t total() const;

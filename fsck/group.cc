@@ -1,5 +1,7 @@
 #include "fsck/group.h"
 
+#include <algorithm>
+
 #include "fsck/free_space.h"
 #include "fsck/headers.h"
 #include "fsck/inode_trees.h"
@@ -29,8 +31,8 @@ void check_tree_blocks(GroupContext& context, const Agf& agf, std::uint64_t free
 
 class GroupCheck {
  public:
-  GroupCheck(GroupContext& context, const GroupHeaders& headers, GroupReport& report)
-      : context_(context), headers_(headers), report_(report) {}
+  GroupCheck(GroupContext& context, const GroupHeaders& headers, const GroupOptions& options, GroupReport& report)
+      : context_(context), headers_(headers), hash_(options.hash), cover_(options.cover), report_(report) {}
 
   void run(const std::function<void()>& step) {
     claim_fixed_places(context_);
@@ -43,6 +45,7 @@ class GroupCheck {
     step();
     reverse_map();
     totals();
+    if (hash_ != nullptr) facts();
     step();
   }
 
@@ -89,9 +92,13 @@ class GroupCheck {
       check_reverse_map(context_, *tree,
                         {.free_space = free_space_.intact ? &free_space_ : nullptr,
                          .refcounts = refcounts_.intact ? &refcounts_ : nullptr,
-                         .claims_known = claims_known});
+                         .claims_known = claims_known,
+                         .hash = hash_,
+                         .owned = &owned_});
     }
     const bool map_intact = tree && tree->intact();
+    if (map_intact) report_.facts.owned = owned_;
+    claims_known_ = claims_known;
     if (has_map && !(map_intact && claims_known)) report_.skipped.add(CrossCheck::kReverseMap);
     if (has_map && context_.geometry.features.reflink() && !(map_intact && refcounts_.intact)) {
       report_.skipped.add(CrossCheck::kRefcounts);
@@ -117,10 +124,72 @@ class GroupCheck {
 
   GroupContext& context_;
   const GroupHeaders& headers_;
+  const ExtentHash* hash_;
+  std::vector<Interval>* cover_;
   GroupReport& report_;
+  void facts() {
+    GroupFacts& facts = report_.facts;
+    facts.chunks = std::move(inodes_.chunks);
+    facts.inodes_intact = inodes_.intact;
+    if (headers_.agi) {
+      for (std::uint32_t bucket = 0; bucket < Agi::kUnlinkedBuckets; ++bucket) {
+        const AgInode head{headers_.agi->unlinked[bucket]};
+        if (head != kNullAgInode) facts.unlinked.push_back({bucket, head});
+      }
+    }
+    if (free_space_.intact && claims_known_) {
+      facts.covered = expected_sum();
+      if (cover_ != nullptr) *cover_ = expected_cover();
+    }
+    facts.shared = std::move(refcounts_.shared);
+  }
+
+  // Every block that is neither free nor metadata belongs to one file, or to as many as its reference count says.
+  [[nodiscard]] Sum128 expected_sum() const {
+    Sum128 sum = hash_->covered(0, context_.geometry.ag_length_blocks(context_.ag));
+    for (const Interval& free : free_space_.extents) sum -= hash_->covered(free.start, free.length);
+    for (const Interval& claim : context_.claims.all()) {
+      if (static_cast<Claimant>(claim.value) != Claimant::kShared) sum -= hash_->covered(claim.start, claim.length);
+    }
+    for (const Interval& shared : refcounts_.shared) {
+      sum += hash_->covered(shared.start, shared.length).times(shared.value - 1);
+    }
+    return sum;
+  }
+
+  // The same as a list.
+  [[nodiscard]] std::vector<Interval> expected_cover() const {
+    std::vector<Interval> known;
+    for (const Interval& free : free_space_.extents) known.push_back({free.start, free.length, 0});
+    for (const Interval& claim : context_.claims.all()) {
+      if (static_cast<Claimant>(claim.value) != Claimant::kShared) known.push_back({claim.start, claim.length, 0});
+    }
+    known.insert(known.end(), refcounts_.shared.begin(), refcounts_.shared.end());
+    std::sort(known.begin(), known.end(), [](const Interval& l, const Interval& r) { return l.start < r.start; });
+    std::vector<Interval> cover;
+    std::uint64_t at = 0;
+    const auto used = [&](std::uint64_t end) {
+      if (at < end) append_merged(cover, {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(end - at), 1});
+    };
+    for (const Interval& each : known) {
+      used(each.start);
+      const std::uint64_t start = std::max<std::uint64_t>(each.start, at);
+      if (start >= each.end()) continue;
+      if (each.value != 0) {
+        append_merged(cover,
+                      {static_cast<std::uint32_t>(start), static_cast<std::uint32_t>(each.end() - start), each.value});
+      }
+      at = each.end();
+    }
+    used(context_.geometry.ag_length_blocks(context_.ag));
+    return cover;
+  }
+
   FreeSpace free_space_;
   InodeTrees inodes_;
   Refcounts refcounts_;
+  bool claims_known_ = false;
+  Sum128 owned_;
   bool tree_blocks_known_ = false;
   std::uint64_t tree_blocks_ = 0;
 };
@@ -143,6 +212,12 @@ const char* to_string(CrossCheck check) {
       return "the reverse map with what it maps";
     case CrossCheck::kRefcounts:
       return "reference counts with the reverse map";
+    case CrossCheck::kExtents:
+      return "the extents of files with who owns what";
+    case CrossCheck::kLinks:
+      return "link counts with the entries of directories";
+    case CrossCheck::kParents:
+      return "parent pointers with the entries of directories";
     case CrossCheck::kTotals:
       return "the superblock's counters with the groups";
   }
@@ -162,7 +237,7 @@ void check_group(Device& device, const Geometry& geometry, AgNumber ag, const Gr
     for (std::uint64_t i = 1; i < kGroupSteps; ++i) step();
     return;
   }
-  GroupCheck(context, headers, report).run(step);
+  GroupCheck(context, headers, options, report).run(step);
 }
 
 }  // namespace xdax::fsck

@@ -6,8 +6,10 @@
 #include <functional>
 #include <optional>
 
+#include "fsck/extent_sums.h"
 #include "fsck/finding.h"
 #include "fsck/group_context.h"
+#include "fsck/inode_table.h"
 #include "libfs/device/device.h"
 #include "libfs/format/geometry.h"
 #include "libfs/format/superblock.h"
@@ -24,9 +26,12 @@ enum class CrossCheck : std::uint8_t {
   kOwnership,  ///< one claim a block
   kReverseMap,
   kRefcounts,
-  kTotals,  ///< the superblock's counters
+  kTotals,   ///< the superblock's counters
+  kExtents,  ///< what files map against the reverse map, or free space and reference counts
+  kLinks,    ///< link counts against entries
+  kParents,  ///< parent pointers against entries
 };
-inline constexpr std::size_t kCrossCheckCount = 8;
+inline constexpr std::size_t kCrossCheckCount = 11;
 /// What it compares, for messages.
 [[nodiscard]] const char* to_string(CrossCheck check);
 
@@ -43,11 +48,33 @@ class SkippedChecks {
   std::array<std::uint64_t, kCrossCheckCount> counts_{};
 };
 
+/// Where a list of unlinked inodes begins.
+struct UnlinkedHead {
+  std::uint32_t bucket = 0;
+  AgInode head;
+};
+
+/// What the check of files needs to know of a group.
+struct GroupFacts {
+  std::vector<ChunkPlace> chunks;  ///< in order, without overlaps
+  bool inodes_intact = false;
+  std::vector<UnlinkedHead> unlinked;
+  std::vector<Interval> shared;  ///< as the reference counts say
+  /// The reverse map was read as a whole: the sum of what it gives to files.
+  std::optional<Sum128> owned;
+  /// Free space, metadata and reference counts are known as a whole: the sum of what files must use.
+  std::optional<Sum128> covered;
+};
+
 struct GroupOptions {
   const Superblock& reference;
   std::optional<LogSequence> log_head;
   /// Only what each sector says by itself: a dirty log may hold what makes the rest agree.
   bool headers_only = false;
+  /// With it, the facts are gathered too.
+  const ExtentHash* hash = nullptr;
+  /// With it and the hash: gets how many files each block must belong to, where that is known.
+  std::vector<Interval>* cover = nullptr;
   /// Called kGroupSteps times a group, from the thread that checks it.
   std::function<void()> step;
 };
@@ -68,6 +95,7 @@ struct GroupReport {
   std::optional<GroupTotals> totals;
   SkippedChecks skipped;
   bool any_header = false;
+  GroupFacts facts;
 };
 
 /// Checks `ag`, which must be valid, and adds to `report`. Never throws for anything on the device; std::bad_alloc

@@ -140,6 +140,27 @@ void check_unlinked(GroupContext& context, const Agi& agi, const std::vector<Ino
   }
 }
 
+// What can be looked for inodes in. The others were reported; they lie outside the group, or over one another.
+std::vector<ChunkPlace> sound_chunks(const GroupContext& context, const std::vector<InodeChunk>& chunks) {
+  std::vector<ChunkPlace> sound;
+  for (const InodeChunk& chunk : chunks) {
+    const std::uint64_t existing = chunk.existing_mask();
+    if (existing == 0) continue;
+    const auto first = static_cast<std::uint32_t>(std::countr_zero(existing));
+    const auto last = static_cast<std::uint32_t>(std::bit_width(existing)) - 1;
+    if (chunk.start.value() > 0xffffffffu - limits::kInodesPerChunk ||
+        !context.geometry.valid_ag_inode(context.ag, chunk.start + first) ||
+        !context.geometry.valid_ag_inode(context.ag, chunk.start + last)) {
+      continue;
+    }
+    if (!sound.empty() && chunk.start.value() < std::uint64_t{sound.back().start.value()} + limits::kInodesPerChunk) {
+      continue;
+    }
+    sound.push_back({.start = chunk.start, .holemask = chunk.holemask, .free_mask = chunk.free_mask});
+  }
+  return sound;
+}
+
 }  // namespace
 
 InodeTrees check_inode_trees(GroupContext& context, const Agi& agi) {
@@ -154,6 +175,7 @@ InodeTrees check_inode_trees(GroupContext& context, const Agi& agi) {
     blocks.add(chunk);
   }
   blocks.finish();
+  trees.chunks = sound_chunks(context, all.chunks);
   if (trees.intact) {
     check_counter(context, {Problem::kTotalInodes, "agi", "agi.count"}, agi.count, trees.inodes);
     check_counter(context, {Problem::kTotalFreeInodes, "agi", "agi.freecount"}, agi.freecount, trees.free_inodes);

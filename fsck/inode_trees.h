@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "fsck/group_context.h"
+#include "fsck/inode_table.h"
 #include "libfs/format/agi.h"
 
 namespace xdax::fsck {
@@ -13,6 +15,8 @@ struct InodeTrees {
   bool free_intact = false;  ///< the same of finobt; true where there is none
   std::uint64_t inodes = 0;
   std::uint64_t free_inodes = 0;
+  /// The chunks of inobt that are sound and in order, without overlaps.
+  std::vector<ChunkPlace> chunks;
 };
 
 [[nodiscard]] InodeTrees check_inode_trees(GroupContext& context, const Agi& agi);

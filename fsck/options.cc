@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include "libfs/cli/exit_codes.h"
+#include "libfs/cli/parse_size.h"
 
 namespace xdax::fsck {
 namespace {
 
 constexpr unsigned kMaxThreads = 1024;
+constexpr std::uint64_t kMinMemoryBytes = 1u << 20;
 
 bool is_number(std::string_view text) {
   if (!text.empty() && text.front() == '-') text.remove_prefix(1);
@@ -51,6 +53,7 @@ std::vector<std::string> spell_out(int argc, const char* const* argv) {
 struct Line {
   Options options;
   std::string io = "auto";
+  std::string memory;
   bool version = false;
 };
 
@@ -66,9 +69,11 @@ void declare(CLI::App& app, Line& line) {
   app.add_option("--progress", options.progress_fd, "-C[FD]: progress lines to descriptor FD; 0: standard output")
       ->type_name("FD");
   app.add_flag("--json", options.json, "print one JSON object for each device");
-  app.add_option("--threads", options.threads, "groups checked at once (default: the number of processors)")
+  app.add_option("--threads", options.threads, "what is checked at once (default: the number of processors)")
       ->check(CLI::Range(1u, kMaxThreads))
       ->type_name("N");
+  app.add_option("--memory", line.memory, "what lists made to explain a difference may take (default: 256m)")
+      ->type_name("SIZE");
   app.add_option("--io", line.io, "how to read: auto, dax or uring")->type_name("HOW");
   // What the fsck wrapper or an administrator's habit passes, and what means nothing here.
   for (const char* ignored : {"-t", "-T", "-M", "-R", "-r"}) app.add_flag(ignored)->group("");
@@ -101,6 +106,12 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   const std::optional<IoChoice> io = parse_io_choice(line.io);
   if (!io) return usage_error(fmt::format("--io: \"{}\" is not auto, dax or uring", line.io));
   options.io = *io;
+  if (!line.memory.empty()) {
+    const auto memory = cli::parse_size(line.memory);
+    if (!memory) return usage_error(fmt::format("--memory={}: {}", line.memory, memory.error()));
+    if (*memory < kMinMemoryBytes) return usage_error(fmt::format("--memory={}: give at least 1m", line.memory));
+    options.memory_bytes = *memory;
+  }
   return {.options = std::move(options), .exit_status = std::nullopt, .message = {}};
 }
 

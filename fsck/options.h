@@ -1,6 +1,7 @@
 // The command line of fsck.xdax: what fsck(8) and its wrappers pass, and a few options of its own.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct Options {
   bool json = false;               ///< --json
   std::optional<int> progress_fd;  ///< -C[fd]
   unsigned threads = 0;            ///< 0: as many as there are processors
+  /// --memory: bytes that lists collected to explain a difference may take.
+  std::uint64_t memory_bytes = 256ull << 20;
   IoChoice io = IoChoice::kAuto;
 
   /// Only the superblock and the log: what -a and -p mean without -f.

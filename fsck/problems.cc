@@ -37,6 +37,10 @@ const char* to_string(Cure cure) {
       return "recompute";
     case Cure::kClearMark:
       return "clear-mark";
+    case Cure::kClear:
+      return "clear";
+    case Cure::kReconnect:
+      return "reconnect";
   }
   return "unknown";
 }

@@ -25,6 +25,8 @@ enum class Cure : std::uint8_t {
   kRebuild,       ///< rebuilding the structure from the others
   kRecompute,     ///< counting again
   kClearMark,     ///< clearing a mark once everything else is well
+  kClear,         ///< clearing the inode, when nothing better is left
+  kReconnect,     ///< giving it a name in lost+found, or in its parent where that is known
 };
 
 enum class Problem : std::uint8_t {

@@ -42,6 +42,7 @@ ordered_json json_of(const Finding& finding) {
   }
   if (finding.byte) json["byte"] = *finding.byte;
   if (finding.inode) json["inode"] = *finding.inode;
+  if (!finding.path.empty()) json["path"] = finding.path;
   if (finding.found) json["found"] = *finding.found;
   if (finding.expected) json["expected"] = *finding.expected;
   if (!finding.detail.empty()) json["detail"] = finding.detail;
@@ -61,6 +62,10 @@ void add_result(ordered_json& json, const CheckResult& result) {
   if (result.geometry) json["filesystem"] = json_of_filesystem(result);
   if (result.log) json["log"] = json_of(*result.log);
   json["groups_checked"] = result.groups_checked;
+  if (result.inodes_checked) {
+    json["inodes_checked"] = *result.inodes_checked;
+    json["directories_checked"] = result.directories_checked;
+  }
   json["waits_for_replay"] = result.waits_for_replay;
   ordered_json skipped = ordered_json::array();
   for (std::size_t i = 0; i < kCrossCheckCount; ++i) {

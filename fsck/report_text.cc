@@ -23,6 +23,10 @@ void describe_filesystem(Lines out, const Outcome& outcome) {
   fmt::format_to(out, "{}: uuid {}, label \"{}\", {} groups of {} blocks of {} bytes\n", outcome.device,
                  geometry.user_uuid.to_string(), label_of(*result.superblock), geometry.ag_count, geometry.ag_blocks,
                  geometry.block_bytes);
+  if (result.inodes_checked) {
+    fmt::format_to(out, "{}: {} inodes in use, {} of them directories\n", outcome.device, *result.inodes_checked,
+                   result.directories_checked);
+  }
   if (!result.log) return;
   const LogSummary& log = *result.log;
   fmt::format_to(out, "{}: the log is {}", outcome.device, to_string(log.state));
@@ -62,8 +66,7 @@ void describe_end(Lines out, const Outcome& outcome, bool verbose) {
   if (problems == 0) {
     if (!verbose) return;
     const char* clean = outcome.quick ? "superblock and log are clean; nothing else was looked at (-f checks all)"
-                                      : "no problems found in superblocks, groups and log; inodes, directories and "
-                                        "attributes are not checked by this version";
+                                      : "no problems found";
     fmt::format_to(out, "{}: {}\n", outcome.device, clean);
     return;
   }
@@ -90,6 +93,7 @@ std::string describe(const Finding& finding) {
     part(fmt::format("block {}", *finding.block));
   }
   if (finding.inode) part(fmt::format("inode {}", *finding.inode));
+  if (!finding.path.empty()) part(finding.path);
   if (finding.byte) part(fmt::format("byte {}", *finding.byte));
   fmt::format_to(out, ": {}", row_of(finding.problem).text);
   if (!finding.detail.empty()) fmt::format_to(out, "; {}", finding.detail);

@@ -89,6 +89,9 @@ class Comparison {
     } else {
       metadata_under_record_.for_each_overlap(now.start, now.end, [&](const Interval& claim) { taken(now, claim); });
       if (now.shareable()) sweep_.add(on_disk.startblock, now.end);
+      if (peers_.hash != nullptr) {
+        *peers_.owned += peers_.hash->owned({on_disk.startblock, on_disk.blockcount, owner, on_disk.offset});
+      }
     }
     before_ = now;
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "fsck/extent_sums.h"
 #include "fsck/free_space.h"
 #include "fsck/group_context.h"
 #include "fsck/refcounts.h"
@@ -22,6 +23,9 @@ struct ReverseMapPeers {
   const Refcounts* refcounts = nullptr;
   /// All claims of metadata are known, and settled.
   bool claims_known = false;
+  /// With it, `owned` gets the sum of what the map gives to files.
+  const ExtentHash* hash = nullptr;
+  Sum128* owned = nullptr;
 };
 
 /// Compares the leaves of `tree`, whose nodes have been walked, with the peers.
