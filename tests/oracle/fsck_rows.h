@@ -11,9 +11,12 @@
 namespace xdax::test {
 
 enum class Base {
-  kFilled,  ///< 1 KiB blocks, reverse map, reflink; group 0 has trees of several levels
-  kDirty,   ///< the same features, shut down with a dirty log
-  kPlain,   ///< as mkfs.xfs leaves it: 4 KiB blocks, no reverse map
+  kFilled,   ///< 1 KiB blocks, reverse map, reflink; group 0 has trees of several levels
+  kDirty,    ///< the same features, shut down with a dirty log
+  kFiles,    ///< every form of file, directory and attribute, 1 KiB blocks
+  kParents,  ///< the same with parent pointers
+  kCounted,  ///< the same without a reverse map
+  kPlain,    ///< as mkfs.xfs leaves it: 4 KiB blocks, no reverse map
 };
 
 struct Row {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <stdexcept>
+#include <string_view>
 
 #include "tests/oracle/fsck_rows.h"
 
@@ -31,6 +33,18 @@ inline Row node_row(BtreeKind kind, const char* id, const NodeEdit& edit) {
               edit(block, layout);
             });
           }};
+}
+
+/// What a record that speaks of a file's blocks breaks besides: the file says otherwise.
+inline void add_companions(std::vector<Row>& rows, const char* id, const char* name,
+                           const std::vector<const char*>& companions) {
+  bool found = false;
+  for (Row& row : rows) {
+    if (std::string_view(row.id) != id || std::string_view(row.name) != name) continue;
+    row.companions.insert(row.companions.end(), companions.begin(), companions.end());
+    found = true;
+  }
+  if (!found) throw std::logic_error(std::string("no row ") + id + " (" + name + ")");
 }
 
 inline std::vector<Row> tree_rows() {
@@ -212,7 +226,7 @@ inline std::vector<Row> record_rows() {
                list[i + 2].offset = 0;
              });
            },
-       .companions = {"refcount.missing", "rmap.stale"}},
+       .companions = {"extent.unmapped", "extent.unowned", "refcount.missing", "rmap.stale"}},
       record_row<RmapRecord>(BtreeKind::kRmap, "rmap.owner", "unknown owner", data_mapping,
                              [](Maps& list, std::size_t i) {
                                list[i].owner = rmap::kOwnerUnknown;
@@ -420,6 +434,12 @@ inline std::vector<Row> cross_rows() {
                     image.edit_superblock(0, [](Superblock& sb) { sb.fdblocks -= 1; });
                   }});
   for (Row& row : sharing_rows()) rows.push_back(std::move(row));
+  add_companions(rows, "claim.twice", "free list names a free block", {"extent.leaked"});
+  add_companions(rows, "rmap.wrong_owner", "to a file", {"extent.unowned"});
+  add_companions(rows, "rmap.stale", "a file's blocks to the inode trees", {"extent.unmapped"});
+  add_companions(rows, "rmap.free_space", "one block longer", {"extent.unowned"});
+  add_companions(rows, "rmap.leak", "a file's record lost", {"extent.unmapped"});
+  add_companions(rows, "refcount.cow_missing", "staging by the reverse map only", {"extent.unmapped"});
   return rows;
 }
 
