@@ -63,7 +63,7 @@ class EntryCheck final : public DirectorySink {
   }
 
   // Several threads may find entries of one directory; the lowest of its parents stays, whoever comes first.
-  void note_parent(DirectoryRecord& child) {
+  void note_parent(DirectoryRecord& child) const {
     static_assert(sizeof(InodeNumber) == sizeof(std::uint64_t));
     std::atomic_ref<InodeNumber> slot(child.seen);
     InodeNumber seen = kNullInode;
