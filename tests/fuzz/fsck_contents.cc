@@ -1,11 +1,11 @@
-// Hostile files: an inode and the blocks its forks map, given to the checks of directories, attributes, symbolic links and
-// quota records.
+// Hostile files: an inode and the blocks its forks map, given to the checks of directories, attributes, symbolic links
+// and quota records.
 //
 //   byte 0: bit 0 the identity of the inode and the blocks is put right, bit 1 checksums too; bits 2-3 what is checked
 //   512 bytes: the inode     then: blocks of 1 KiB, which lie from block 64 of the first group on
 //
-// So the fuzzer gets past checksums and owners at will. Whatever the bytes, the checks must end, and what they hand on must
-// be what they promise.
+// So the fuzzer gets past checksums and owners at will. Whatever the bytes, the checks must end, and what they hand on
+// must be what they promise.
 #include "fsck/contents.h"
 #include "fsck/finding.h"
 #include "fsck/fork_walk.h"
@@ -116,8 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     core.ino = ino.value();
     core.uuid = geometry.uuid;
     for (std::size_t block = 0; block < (content_bytes + geometry.block_bytes - 1) / geometry.block_bytes; ++block) {
-      const FsBlock address =
-          geometry.fs_block(AgNumber(0), AgBlock(kFirstBlock + static_cast<std::uint32_t>(block)));
+      const FsBlock address = geometry.fs_block(AgNumber(0), AgBlock(kFirstBlock + static_cast<std::uint32_t>(block)));
       put_right(content.subspan(block * geometry.block_bytes), geometry, address, ino, (choice & 2) != 0);
     }
   }
