@@ -148,7 +148,7 @@ class Check {
     time("inode.crtime", offsetof(InodeCore, crtime), core_.crtime);
   }
 
-  void flags_and_hints() {
+  void flags_and_hints(const InodeExpectation& expected) {
     const FileType type = core_.type();
     const std::uint16_t flags = core_.flags;
     const std::uint64_t flags2 = core_.flags2;
@@ -157,6 +157,10 @@ class Check {
     if ((flags & inode_flags::kRealtime) != 0) {
       flaw(FlawKind::kConsistency, "inode.flags", offsetof(InodeCore, flags), flags, 0,
            "no realtime file without a realtime device");
+    }
+    if ((flags & inode_flags::kNewRtBitmap) != 0 && expected.ino != geometry_.realtime_bitmap_inode) {
+      flaw(FlawKind::kConsistency, "inode.flags", offsetof(InodeCore, flags), flags, inode_flags::kNewRtBitmap,
+           "the bitmap's flag on the realtime bitmap only");
     }
     if (((flags & inode_flags::kExtsize) != 0 && !file) || ((flags & inode_flags::kExtszInherit) != 0 && !directory)) {
       flaw(FlawKind::kConsistency, "inode.flags", offsetof(InodeCore, flags), flags, core_.mode,
@@ -318,7 +322,7 @@ Flaws verify_inode(ByteSpan inode, const Geometry& geometry, const InodeExpectat
   if (!check.type_and_format()) return flaws;
   check.size();
   check.links_and_times();
-  check.flags_and_hints();
+  check.flags_and_hints(expected);
   check.fork_offset();
   check.blocks();
   flaws.add_all(verify_fork(inode, geometry, Fork::kData));

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iostream>
 #include <random>
 #include <set>
 
@@ -22,6 +23,7 @@
 #include "tests/oracle/fsck_rows_structures.h"
 #include "tests/oracle/fsck_rows_trees.h"
 #include "tests/support/oracle.h"
+#include "tests/support/xfs_repair.h"
 
 namespace xdax::test {
 namespace {
@@ -145,9 +147,11 @@ class FsckFindings : public ::testing::Test {
     return *device;
   }
 
+  enum class Quota { kNone, kByHand };
+
   // Every form of file, and a quota file by hand.
-  static void make_files(const std::filesystem::path& image, const std::vector<std::string>& options,
-                         FileNames& names) {
+  static void make_files(const std::filesystem::path& image, const std::vector<std::string>& options, FileNames& names,
+                         Quota quota = Quota::kByHand) {
     std::vector<std::string> argv = {program_path("mkfs.xdax"), "-q", "-f", "-b", "size=1024"};
     argv.insert(argv.end(), options.begin(), options.end());
     argv.push_back(image.string());
@@ -158,7 +162,7 @@ class FsckFindings : public ::testing::Test {
       fill_with_files(mount.path(), names);
       mount.unmount();
     }
-    make_quota_file(image, names);
+    if (quota == Quota::kByHand) make_quota_file(image, names);
   }
 
   void expect_exactly(const Row& row) {
@@ -323,6 +327,48 @@ TEST_F(FsckFindings, RandomDamageToFilesEnds) {
   }
 }
 
+// Whatever xfs_repair -n finds in the same damage is found here. XDAX_DAMAGE_SEEDS as above.
+TEST_F(FsckFindings, WhatXfsRepairFindsIsFound) {
+  const char* wanted = std::getenv("XDAX_DAMAGE_SEEDS");
+  const unsigned seeds = wanted != nullptr ? static_cast<unsigned>(std::strtoul(wanted, nullptr, 10)) : 60;
+  // Without the quota file that was made by hand, which xfs_repair would throw away.
+  const std::filesystem::path image = dir_.sparse_file("for_both", kImageBytes);
+  FileNames names;
+  make_files(image, {"-n", "parent=0"}, names, Quota::kNone);
+  const RepairVerdict untouched = xfs_repair_check(image);
+  ASSERT_TRUE(untouched.clean) << untouched.output;
+  std::vector<std::string> paths;
+  for (const auto& [path, ino] : names) {
+    if (!path.starts_with('?') && std::count(path.begin(), path.end(), '/') < 2) {
+      if (!path.starts_with("node/") && !path.starts_with("wide/") && !path.starts_with("leaf/")) paths.push_back(path);
+    }
+  }
+  unsigned both = 0;
+  unsigned only_here = 0;
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    const std::filesystem::path copy = dir_.path("damaged");
+    run_or_throw({"cp", "--sparse=always", image.string(), copy.string()});
+    {
+      const auto device = open_device(copy.string(), {.mode = OpenMode::kReadWrite});
+      ImageEditor editor(*device);
+      FileEditor files(editor, names);
+      RandomDamage(files, seed).apply(paths);
+      device->persist();
+    }
+    const auto device = open_device(copy.string(), {.mode = OpenMode::kRead});
+    const fsck::CheckResult result = fsck::check_filesystem(*device, {.threads = 2});
+    const RepairVerdict verdict = xfs_repair_check(copy);
+    const bool found = result.findings.has_problems();
+    EXPECT_TRUE(found || verdict.clean) << verdict.output;
+    both += found && !verdict.clean ? 1 : 0;
+    only_here += found && verdict.clean ? 1 : 0;
+  }
+  std::cout << fmt::format("of {} damaged images xfs_repair -n finds something in {}; here {} more\n", seeds, both,
+                           only_here);
+  EXPECT_GT(both, 0u);
+}
+
 // Groups that are nowhere: a superblock that claims far more than there is, on a sparse device.
 fsck::CheckResult check_endless_groups() {
   constexpr std::uint32_t kGroups = 80000;
@@ -367,10 +413,12 @@ TEST(FsckBounds, EndlessGroupsAreAbandoned) {
 TEST(FsckTable, EveryProblemHasARow) {
   std::set<std::string> covered = {"fs.abandoned"};  // FsckBounds
   const AllNames names;
+  std::size_t total = 0;
   for (const auto& rows :
        {inode_rows(names), fork_rows(names), name_rows(names), directory_rows(names), attribute_rows(names),
         superblock_rows(), header_rows(), tree_rows(), record_rows(), cross_rows(), counter_rows(), log_rows()}) {
     for (const Row& row : rows) covered.insert(row.id);
+    total += rows.size();
   }
   std::set<std::string> known;
   for (const fsck::ProblemRow& row : fsck::kProblems) known.insert(row.id);
@@ -379,6 +427,7 @@ TEST(FsckTable, EveryProblemHasARow) {
                       std::inserter(left_out, left_out.end()));
   EXPECT_EQ(left_out, std::set<std::string>());
   EXPECT_EQ(covered.size(), known.size());
+  EXPECT_GE(total, 300u);
 }
 
 }  // namespace

@@ -87,6 +87,7 @@ inline Row core_row(const AllNames& names, const char* id, const char* name, con
   core("inode.reserved", "padding", [](InodeCore& c) { c.pad2[5] = 1; });
   core("inode.reserved", "old link count", [](InodeCore& c) { c.onlink = 1; });
   core("inode.consistency", "blocks without extents", [](InodeCore& c) { c.nblocks = 7; });
+  core("inode.consistency", "flag of the realtime bitmap", [](InodeCore& c) { c.flags = inode_flags::kNewRtBitmap; });
   core("inode.consistency", "metadata flag", [](InodeCore& c) { c.flags2 = c.flags2 | inode_flags2::kMetadata; });
   core("inode.consistency", "nblocks of extents in the inode", [](InodeCore& c) { c.nblocks += 1; }, {}, "unwritten");
   core("inode.blocks", "nblocks of a tree", [](InodeCore& c) { c.nblocks += 1; }, {}, "fragmented");
