@@ -26,6 +26,7 @@ constexpr ErrcRow kRows[] = {
     {Errc::kHoldsSignature, EEXIST, "already holds data"},
     {Errc::kOpenFailed, EIO, "cannot be opened"},
     {Errc::kCancelled, ECANCELED, "cancelled"},
+    {Errc::kNotFound, ENOENT, "not found"},
 };
 
 class Category final : public std::error_category {

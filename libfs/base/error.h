@@ -26,6 +26,7 @@ enum class Errc {
   kHoldsSignature,  ///< EEXIST: a filesystem or partition table is already there
   kOpenFailed,      ///< EIO or the errno given: the path cannot be opened
   kCancelled,       ///< ECANCELED: interrupted by the user
+  kNotFound,        ///< ENOENT: a path or attribute that is not there
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

@@ -1,5 +1,6 @@
 #include "libfs/format/da_hash.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace xdax {
@@ -29,6 +30,13 @@ std::uint32_t dir_name_hash(std::string_view name, const Features& features) {
     hash = small_letter(static_cast<std::uint8_t>(character)) ^ std::rotl(hash, kTurnBits);
   }
   return hash;
+}
+
+bool same_dir_name(std::string_view left, std::string_view right, const Features& features) {
+  if (!features.ascii_ci()) return left == right;
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char l, char r) {
+    return small_letter(static_cast<std::uint8_t>(l)) == small_letter(static_cast<std::uint8_t>(r));
+  });
 }
 
 std::uint32_t parent_pointer_hash(std::string_view name, InodeNumber parent, const Features& features) {

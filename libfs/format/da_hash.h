@@ -22,6 +22,8 @@ inline constexpr std::uint32_t kMaxNameBytes = 255;  ///< of a directory entry o
 [[nodiscard]] std::uint32_t name_hash(std::string_view name);
 /// Of a directory entry's name.
 [[nodiscard]] std::uint32_t dir_name_hash(std::string_view name, const Features& features);
+/// Whether two names are one in a directory: equal, or equal but for capitals where names ignore case.
+[[nodiscard]] bool same_dir_name(std::string_view left, std::string_view right, const Features& features);
 /// Of the attribute that records `parent` and the entry's name in it.
 [[nodiscard]] std::uint32_t parent_pointer_hash(std::string_view name, InodeNumber parent, const Features& features);
 

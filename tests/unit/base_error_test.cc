@@ -24,6 +24,7 @@ constexpr Row kRows[] = {
     {Errc::kReadOnly, EROFS},     {Errc::kNoSpace, ENOSPC},
     {Errc::kInUse, EBUSY},        {Errc::kHoldsSignature, EEXIST},
     {Errc::kOpenFailed, EIO},     {Errc::kCancelled, ECANCELED},
+    {Errc::kNotFound, ENOENT},
 };
 
 TEST(Error, EveryCodeIsAnErrnoAndHasItsOwnText) {
