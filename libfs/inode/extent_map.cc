@@ -97,8 +97,8 @@ void ExtentMap::load(FileBlock at) {
 std::vector<std::byte> ExtentMap::read_block(const Child& child, std::uint32_t level, Range range) const {
   const Geometry& geometry = reader_.geometry();
   if (!geometry.valid_fs_block(child.block)) {
-    // Verifiers look at every pointer, so that this is for the compiler of proofs only.
-    reader_.corrupt(place(FsBlock(0)), "a pointer leads outside of the filesystem");
+    // Verifiers look at every pointer; byte_of() must never see a wrong one.
+    reader_.corrupt({.structure = "extent map", .ino = ino_}, "a pointer leads outside of the filesystem");
   }
   std::vector<std::byte> block(geometry.block_bytes);
   reader_.device().read(geometry.byte_of(child.block), block);
