@@ -16,6 +16,7 @@ enum FsckExit : int {
 };
 
 inline constexpr int kExitSuccess = 0;
-inline constexpr int kExitFailure = 1;  ///< of mkfs(8) and all others: refused, failed, or used wrongly
+inline constexpr int kExitFailure = 1;  ///< of mkfs(8): refused, failed, or used wrongly; of xdax(1): refused or failed
+inline constexpr int kExitUsage = 2;    ///< of xdax(1): the command line is wrong
 
 }  // namespace xdax::cli
