@@ -123,8 +123,8 @@ void show_value(const Volume& volume, InodeNumber ino, const Options& options, O
   }
   const auto value = volume.attributes(ino).get(*space, full.substr(dot + 1));
   if (!value) {
-    throw RefusalError(Errc::kNotFound, fmt::format("{}: {}: no such attribute", printable(normal_path(options.path)),
-                                                    printable(full)));
+    throw RefusalError(Errc::kNotFound,
+                       fmt::format("{}: {}: no such attribute", printable(normal_path(options.path)), printable(full)));
   }
   if (options.json) return out.json({{"name", full}, {"bytes", value->size()}, {"value_hex", hex(*value)}});
   out.bytes(*value);

@@ -58,9 +58,7 @@ class Listing {
   Output& out_;
 };
 
-std::string last_name(const std::string& path) {
-  return path == "/" ? path : path.substr(path.rfind('/') + 1);
-}
+std::string last_name(const std::string& path) { return path == "/" ? path : path.substr(path.rfind('/') + 1); }
 
 }  // namespace
 

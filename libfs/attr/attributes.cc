@@ -13,8 +13,7 @@ namespace xdax {
 namespace {
 
 constexpr DaLeafKind kAttrLeaf{
-    .verify = verify_attr_leaf,
-    .hashes = [](ByteSpan block) -> std::optional<DaLeafKind::Hashes> {
+    .verify = verify_attr_leaf, .hashes = [](ByteSpan block) -> std::optional<DaLeafKind::Hashes> {
       const auto entries = attr_leaf_entries(block);
       if (entries.empty()) return std::nullopt;
       return DaLeafKind::Hashes{.least = entries.front().hashval, .greatest = entries.back().hashval};
@@ -108,8 +107,7 @@ std::vector<ParentEntry> Attributes::parents() {
     // The verifiers have looked at the size of the value.
     if (entry.parent() && finished && !entry.remote && entry.value.size() == sizeof(ParentPointer)) {
       const auto& pointer = view<ParentPointer>(entry.value);
-      all.push_back(
-          {.parent = InodeNumber(pointer.ino), .generation = pointer.gen, .name = std::string(entry.name)});
+      all.push_back({.parent = InodeNumber(pointer.ino), .generation = pointer.gen, .name = std::string(entry.name)});
     }
     return true;
   });

@@ -1,7 +1,7 @@
 // Extended attributes of an inode, read: listed, and one value by its name.
 //
-// An attribute's full name is its namespace and its name. Attributes whose value was never finished (INCOMPLETE) are not
-// there. Parent pointers are stored as attributes but are none: they are listed apart. Every block, those of values
+// An attribute's full name is its namespace and its name. Attributes whose value was never finished (INCOMPLETE) are
+// not there. Parent pointers are stored as attributes but are none: they are listed apart. Every block, those of values
 // too, is verified. Not thread-safe; each user makes its own. Source: XFS Algorithms & Data Structures, "Extended
 // Attributes".
 #pragma once

@@ -24,7 +24,8 @@ MetadataPlace DaReader::place(const DaBlock& block) const {
 
 DaBlock DaReader::read(FileBlock at) {
   const Geometry& geometry = reader_.geometry();
-  DaBlock block{.bytes = std::vector<std::byte>(std::size_t{block_length_} << geometry.block_log), .first = {}, .at = at};
+  DaBlock block{
+      .bytes = std::vector<std::byte>(std::size_t{block_length_} << geometry.block_log), .first = {}, .at = at};
   for (std::uint64_t done = 0; done < block_length_;) {
     const auto extent = map_.find(at + done);
     if (!extent || extent->unwritten) {
@@ -35,10 +36,9 @@ DaBlock DaReader::read(FileBlock at) {
     const std::uint64_t count = std::min(extent->length_blocks - skip, block_length_ - done);
     const FsBlock start = extent->start + skip;
     if (done == 0) block.first = start;
-    reader_.device().read(geometry.byte_of(start),
-                          MutableByteSpan(block.bytes)
-                              .subspan(static_cast<std::size_t>(done << geometry.block_log),
-                                       static_cast<std::size_t>(count << geometry.block_log)));
+    reader_.device().read(geometry.byte_of(start), MutableByteSpan(block.bytes)
+                                                       .subspan(static_cast<std::size_t>(done << geometry.block_log),
+                                                                static_cast<std::size_t>(count << geometry.block_log)));
     done += count;
   }
   return block;
@@ -46,8 +46,7 @@ DaBlock DaReader::read(FileBlock at) {
 
 DaBlock DaTree::visit(FileBlock at) {
   if (!visited_.insert(at.value()).second) {
-    reader_.metadata().corrupt(reader_.place(),
-                               fmt::format("its hash tree leads back to block {}", at.value()));
+    reader_.metadata().corrupt(reader_.place(), fmt::format("its hash tree leads back to block {}", at.value()));
   }
   return reader_.read(at);
 }
@@ -108,7 +107,8 @@ std::optional<DaBlock> DaTree::next(const DaBlock& leaf) {
   }
   const auto left = kind_.hashes(leaf.bytes);
   const auto right = kind_.hashes(behind.bytes);
-  if (left && right && right->least < left->greatest) reader_.corrupt(behind, "its hashes are not behind those before it");
+  if (left && right && right->least < left->greatest)
+    reader_.corrupt(behind, "its hashes are not behind those before it");
   return behind;
 }
 

@@ -1,8 +1,8 @@
 // Blocks of a directory or of an attribute fork, and the tree of hashes that both share.
 //
-// A DaReader reads blocks by where they lie in the fork; whoever reads one verifies it. A DaTree finds the leaf of a hash
-// and walks from leaf to leaf. Levels descend strictly, and a walk of the leaves visits each block once: bytes that
-// lead in a circle are damage. Source: XFS Algorithms & Data Structures, "Node Directories", "Node Attributes".
+// A DaReader reads blocks by where they lie in the fork; whoever reads one verifies it. A DaTree finds the leaf of a
+// hash and walks from leaf to leaf. Levels descend strictly, and a walk of the leaves visits each block once: bytes
+// that lead in a circle are damage. Source: XFS Algorithms & Data Structures, "Node Directories", "Node Attributes".
 //
 // Not thread-safe: both remember what they read. Each user makes its own.
 #pragma once

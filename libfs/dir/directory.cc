@@ -44,8 +44,8 @@ Directory::Directory(const MetadataReader& reader, Inode inode)
 
 DirForm Directory::find_form() {
   if (!inode_.is_directory()) {
-    throw RefusalError(Errc::kBadArgument, fmt::format("{}: inode {} is not a directory", reader_.device().name(),
-                                                       inode_.ino().value()));
+    throw RefusalError(Errc::kBadArgument,
+                       fmt::format("{}: inode {} is not a directory", reader_.device().name(), inode_.ino().value()));
   }
   const MetadataPlace place = fork_place(reader_, inode_, Fork::kData, "directory");
   if (fork_format(inode_.core(), Fork::kData) == ForkFormat::kLocal) {
@@ -82,8 +82,8 @@ const DaBlock& Directory::data_block(FileBlock at) {
   if (data_ && data_->at == at) return *data_;
   data_.reset();
   DaBlock block = blocks_.read(at);
-  blocks_.require(
-      verify_dir_data(block.bytes, reader_.geometry(), data_form(form_), blocks_.expectation(block)), block);
+  blocks_.require(verify_dir_data(block.bytes, reader_.geometry(), data_form(form_), blocks_.expectation(block)),
+                  block);
   return data_.emplace(std::move(block));
 }
 
@@ -189,14 +189,16 @@ std::optional<DirItem> Directory::lookup(std::string_view name) {
     (void)consider(best, name, hash, dir_leaf_entries(leaf.bytes));
     return best.item;
   }
-  const DaLeafKind kind{
-      .verify = [](ByteSpan block, const Geometry& where,
-                   const DaExpectation& expected) { return verify_dir_leaf(block, where, DirLeafForm::kLeafN, expected); },
-      .hashes = [](ByteSpan block) -> std::optional<DaLeafKind::Hashes> {
-        const auto entries = dir_leaf_entries(block);
-        if (entries.empty()) return std::nullopt;
-        return DaLeafKind::Hashes{.least = entries.front().hashval, .greatest = entries.back().hashval};
-      }};
+  const DaLeafKind kind{.verify =
+                            [](ByteSpan block, const Geometry& where, const DaExpectation& expected) {
+                              return verify_dir_leaf(block, where, DirLeafForm::kLeafN, expected);
+                            },
+                        .hashes = [](ByteSpan block) -> std::optional<DaLeafKind::Hashes> {
+                          const auto entries = dir_leaf_entries(block);
+                          if (entries.empty()) return std::nullopt;
+                          return DaLeafKind::Hashes{.least = entries.front().hashval,
+                                                    .greatest = entries.back().hashval};
+                        }};
   DaTree tree(blocks_, root, kind);
   for (auto leaf = tree.find(hash); leaf; leaf = tree.next(*leaf)) {
     if (!consider(best, name, hash, dir_leaf_entries(leaf->bytes))) break;

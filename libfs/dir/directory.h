@@ -1,8 +1,8 @@
 // A directory, read: its entries in order with positions that keep their meaning, and the lookup of one name.
 //
 // A position (cookie) is where an entry lies, in units of 8 bytes from the start of the directory, as the kernel's
-// readdir has it: it does not change while the entry lives, in whichever form the directory is. Entries inside the inode
-// carry the position they would have in a block; "." and "..", which have none there, get those of a block.
+// readdir has it: it does not change while the entry lives, in whichever form the directory is. Entries inside the
+// inode carry the position they would have in a block; "." and "..", which have none there, get those of a block.
 //
 //   form     entries          index                        told by
 //   short    in the inode     -                            fork format

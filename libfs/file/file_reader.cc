@@ -13,8 +13,8 @@ namespace {
 
 void refuse_other_types(const MetadataReader& reader, const Inode& inode) {
   if (inode.type() != FileType::kRegular) {
-    throw RefusalError(Errc::kBadArgument, fmt::format("{}: inode {} is not a regular file", reader.device().name(),
-                                                       inode.ino().value()));
+    throw RefusalError(Errc::kBadArgument,
+                       fmt::format("{}: inode {} is not a regular file", reader.device().name(), inode.ino().value()));
   }
   if ((inode.core().flags & inode_flags::kRealtime) != 0) {
     throw RefusalError(Errc::kNotSupported, fmt::format("{}: inode {} is a file on a realtime device, which is not "

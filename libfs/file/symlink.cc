@@ -16,8 +16,8 @@ std::string text_of(ByteSpan bytes) { return {reinterpret_cast<const char*>(byte
 
 std::string read_symlink(const MetadataReader& reader, const Inode& inode) {
   if (inode.type() != FileType::kSymlink) {
-    throw RefusalError(Errc::kBadArgument, fmt::format("{}: inode {} is not a symbolic link", reader.device().name(),
-                                                       inode.ino().value()));
+    throw RefusalError(Errc::kBadArgument,
+                       fmt::format("{}: inode {} is not a symbolic link", reader.device().name(), inode.ino().value()));
   }
   if (fork_format(inode.core(), Fork::kData) == ForkFormat::kLocal) return text_of(local_content(inode, Fork::kData));
   // In extents, each with a header of its own.

@@ -29,8 +29,8 @@ ExtentMap::ExtentMap(const MetadataReader& reader, const Inode& inode, Fork fork
   root_level_ = header.level;
   const std::uint32_t count = std::min<std::uint32_t>(header.numrecs, layout.max_entries());
   for (std::uint32_t i = 0; i < count; ++i) {
-    root_.push_back({FileBlock(view<be64>(bytes, layout.key_offset(i))),
-                     FsBlock(view<be64>(bytes, layout.pointer_offset(i)))});
+    root_.push_back(
+        {FileBlock(view<be64>(bytes, layout.key_offset(i))), FsBlock(view<be64>(bytes, layout.pointer_offset(i)))});
   }
   if (root_.empty() || root_level_ == 0 || root_level_ >= limits::kMaxBtreeLevels) {
     reader_.corrupt(fork_place(reader_, inode, fork, "root of its extent map"), "its level or count is out of range");
@@ -87,8 +87,8 @@ void ExtentMap::load(FileBlock at) {
     const std::uint32_t count = view<LongBtreeHeader>(block).numrecs;
     children.clear();
     for (std::uint32_t i = 0; i < count; ++i) {
-      children.push_back({FileBlock(view<be64>(block, layout.key_offset(i))),
-                          FsBlock(view<be64>(block, layout.pointer_offset(i)))});
+      children.push_back(
+          {FileBlock(view<be64>(block, layout.key_offset(i))), FsBlock(view<be64>(block, layout.pointer_offset(i)))});
     }
     if (children.back().key >= range.high) reader_.corrupt(place(child.block), "it has keys of its neighbour's");
   }
@@ -103,15 +103,13 @@ std::vector<std::byte> ExtentMap::read_block(const Child& child, std::uint32_t l
   std::vector<std::byte> block(geometry.block_bytes);
   reader_.device().read(geometry.byte_of(child.block), block);
   reader_.require(
-      verify_long_btree_block(
-          block, geometry,
-          {.block = child.block, .owner = ino_, .level = level, .attribute_fork = written_only_}),
+      verify_long_btree_block(block, geometry,
+                              {.block = child.block, .owner = ino_, .level = level, .attribute_fork = written_only_}),
       place(child.block));
   const BtreeLayout layout(BtreeKind::kBmap, geometry.block_bytes);
   if (view<LongBtreeHeader>(block).numrecs == 0) reader_.corrupt(place(child.block), "it is empty");
-  const FileBlock first = level == 0
-                              ? Extent::decode(view<ExtentRecord>(block, layout.record_offset(0))).file_block
-                              : FileBlock(view<be64>(block, layout.key_offset(0)));
+  const FileBlock first = level == 0 ? Extent::decode(view<ExtentRecord>(block, layout.record_offset(0))).file_block
+                                     : FileBlock(view<be64>(block, layout.key_offset(0)));
   if (first != child.key || first >= range.high) {
     reader_.corrupt(place(child.block), fmt::format("its first file block ought to be the key in its parent (found {}, "
                                                     "expected {})",

@@ -80,9 +80,8 @@ void refuse_log(Device& device, const Geometry& geometry) {
     case LogState::kUnreadable:
       break;
   }
-  throw RefusalError(Errc::kNotSupported,
-                     fmt::format("{}: its log is {}: {}; check it with fsck.xdax -n, {}", device.name(),
-                                 to_string(log.state), log.detail, kOtherwise));
+  throw RefusalError(Errc::kNotSupported, fmt::format("{}: its log is {}: {}; check it with fsck.xdax -n, {}",
+                                                      device.name(), to_string(log.state), log.detail, kOtherwise));
 }
 
 }  // namespace
@@ -93,10 +92,11 @@ Volume Volume::open(Device& device, const VolumeOptions& options) {
   auto geometry = std::make_unique<const Geometry>(view<Superblock>(sector));
   if (!options.ignore_log) {
     if (geometry->features.needsrepair()) {
-      throw RefusalError(Errc::kNotSupported,
-                         fmt::format("{}: is marked as in need of repair; run xfs_repair, or read what is in place with "
-                                     "--ignore-log",
-                                     device.name()));
+      throw RefusalError(
+          Errc::kNotSupported,
+          fmt::format("{}: is marked as in need of repair; run xfs_repair, or read what is in place with "
+                      "--ignore-log",
+                      device.name()));
     }
     refuse_log(device, *geometry);
   }

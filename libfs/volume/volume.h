@@ -1,9 +1,9 @@
 // A filesystem opened for reading: the public face of what reads.
 //
-// open() verifies the superblock, refuses by name what this build cannot read, and refuses a log that holds changes which
-// are not in place, because everything behind it may be out of date. After that a Volume is immutable: all members are
-// const and thread-safe, as far as the device is. Objects it gives (Directory, FileReader, ...) are for one thread each
-// and must not outlive it.
+// open() verifies the superblock, refuses by name what this build cannot read, and refuses a log that holds changes
+// which are not in place, because everything behind it may be out of date. After that a Volume is immutable: all
+// members are const and thread-safe, as far as the device is. Objects it gives (Directory, FileReader, ...) are for one
+// thread each and must not outlive it.
 //
 //   Volume volume = Volume::open(*device, {});
 //   FileReader file = volume.file(volume.walk("/etc/fstab", Follow::kYes));
