@@ -95,7 +95,8 @@ TEST_F(XdaxCommand, WrongCommandLinesAreTwo) {
 }
 
 TEST_F(XdaxCommand, HelpAndVersion) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"}, {"-h"}, {"--version"}, {"-V"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"}, {"-h"}, {"--version"}, {"-V"}}) {
     const ProcessResult result = xdax(arguments);
     EXPECT_EQ(result.exit_status, 0);
     EXPECT_THAT(result.out, HasSubstr("xdax"));
@@ -128,7 +129,7 @@ TEST_F(XdaxCommand, FeaturesAreRefusedByName) {
   edit_superblock([](Superblock& sb) { sb.features_incompat = sb.features_incompat | incompat_bits::kMetadir; });
   const ProcessResult result = xdax({"ls", image_});
   expect_failure(result, 1);
-  EXPECT_THAT(result.err, HasSubstr("metadata directories"));
+  EXPECT_THAT(result.err, HasSubstr("metadata directory tree"));
 }
 
 TEST_F(XdaxCommand, NeedOfRepairIsRefusedUnlessIgnored) {
