@@ -43,8 +43,14 @@ expect mkfs.xdax 'mkfs.xdax READM' README.md
 expect fsck.xdax 'fsck.xdax --j' --json
 expect fsck.xdax 'fsck.xdax --io=u' uring
 expect fsck.xdax 'fsck.xdax -n READM' README.md
+expect xdax 'xdax xa' xattr
+expect xdax 'xdax ls --j' --json
+expect xdax 'xdax cat --j' ''
+expect xdax 'xdax extents --a' --attr
+expect xdax 'xdax digest --io=u' uring
+expect xdax 'xdax ls READM' README.md
 
-for program in mkfs.xdax fsck.xdax; do
+for program in mkfs.xdax fsck.xdax xdax; do
   [[ -x $programs/$program ]] || continue
   help="$("$programs/$program" --help 2>&1 </dev/null)"
   mapfile -t options < <(grep -oE '(^|[ ,])(--[a-z][a-z-]+|-[A-Za-z])\b' <<<"$help" | tr -d ' ,' | sort -u)

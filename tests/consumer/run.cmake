@@ -15,7 +15,7 @@ run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix})
 # Everything a package would want, for each program that was built.
 file(GLOB programs RELATIVE ${BUILD_DIR}/bin ${BUILD_DIR}/bin/*)
 foreach(program IN LISTS programs)
-  foreach(pattern IN ITEMS "*bin/${program}" "share/man/man8/${program}.8" "share/bash-completion/completions/${program}")
+  foreach(pattern IN ITEMS "*bin/${program}" "share/man/man[18]/${program}.[18]" "share/bash-completion/completions/${program}")
     file(GLOB found ${prefix}/${pattern})
     if(NOT found)
       message(FATAL_ERROR "not installed: ${pattern}")
