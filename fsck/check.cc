@@ -225,6 +225,8 @@ class Check {
     superblock.rbmino = root.value() + 1;
     superblock.rsumino = root.value() + 2;
     geometry.root_inode = root;
+    geometry.realtime_bitmap_inode = root + 1;
+    geometry.realtime_summary_inode = root + 2;
   }
 
   void files(bool original) {
