@@ -94,7 +94,10 @@ bool ForkReader::read_contiguous(FsBlock start, MutableByteSpan buffer, Report r
 }
 
 std::optional<ForkReader::Piece> ForkReader::read(FileBlock at, std::uint32_t length_blocks) {
-  if (const auto piece = from_window(at, length_blocks)) return piece;
+  if (const auto piece = from_window(at, length_blocks)) {
+    if (at == expected_next_) expected_next_ = at + length_blocks;
+    return piece;
+  }
   if (!mapped(at, length_blocks)) return std::nullopt;
   const std::uint32_t block_log = file_.geometry.block_log;
   const Extent& extent = *map_.find(at);
