@@ -53,6 +53,10 @@ struct CheckResult {
   /// Inodes in use that could be read, and directories among them; absent when files were not looked at.
   std::optional<std::uint64_t> inodes_checked;
   std::uint64_t directories_checked = 0;
+
+  /// Whether every comparison could be made. Where one could not, a finding says why, unless what was read changed
+  /// meanwhile.
+  [[nodiscard]] bool complete() const { return !skipped.any(); }
 };
 
 /// Checks the filesystem on `device`. Throws RefusalError (kNotXfs, kNotSupported) when there is none or it has a

@@ -70,16 +70,17 @@ bool left_to_mount(const CheckResult& result, bool quick) {
   return result.findings.problems() == result.findings.count(Problem::kLogDirty);
 }
 
-int exit_status_of(const CheckResult& result, bool quick) {
-  if (!result.findings.has_problems() || left_to_mount(result, quick)) return cli::kFsckClean;
-  return cli::kFsckUncorrected;
-}
-
 bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
 
 }  // namespace
+
+int exit_status_of(const CheckResult& result, bool quick) {
+  if (left_to_mount(result, quick)) return cli::kFsckClean;
+  if (result.findings.has_problems()) return cli::kFsckUncorrected;
+  return result.complete() ? cli::kFsckClean : cli::kFsckOperational;
+}
 
 Outcome check_device(const std::string& path, const Options& options) {
   Outcome outcome{
@@ -92,6 +93,12 @@ Outcome check_device(const std::string& path, const Options& options) {
         *device,
         {.quick = options.quick(), .threads = threads, .observer = &progress, .memory_bytes = options.memory_bytes});
     outcome.exit_status = exit_status_of(*outcome.result, options.quick());
+    if (outcome.exit_status == cli::kFsckOperational) {
+      outcome.error = fmt::format(
+          "{}: not everything could be compared, though nothing wrong was found; if it is in use, "
+          "check again when it is not",
+          outcome.device);
+    }
   } catch (const Error& error) {
     outcome.error = error.what();
     outcome.exit_status = error.cause() == Errc::kCancelled ? cli::kFsckCancelled : cli::kFsckOperational;

@@ -216,6 +216,8 @@ class DirectoryCheck {
     std::set_difference(index.begin(), index.end(), entries.begin(), entries.end(), std::back_inserter(stale));
     for (const std::uint64_t key : missing) report(Problem::kDirIndexMissing, key);
     for (const std::uint64_t key : stale) report(Problem::kDirIndexStale, key);
+    // They differed a moment ago: what is read changes, and nothing can be said of it.
+    if (missing.empty() && stale.empty()) report_.complete = false;
   }
 
   void report(Problem problem, std::uint64_t key) {

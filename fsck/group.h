@@ -1,6 +1,7 @@
 // All checks of one allocation group, which needs nothing from any other: groups run side by side.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -43,6 +44,9 @@ class SkippedChecks {
     for (std::size_t i = 0; i < kCrossCheckCount; ++i) counts_[i] += other.counts_[i];
   }
   [[nodiscard]] std::uint64_t count(CrossCheck check) const { return counts_[static_cast<std::size_t>(check)]; }
+  [[nodiscard]] bool any() const {
+    return std::any_of(counts_.begin(), counts_.end(), [](std::uint64_t count) { return count != 0; });
+  }
 
  private:
   std::array<std::uint64_t, kCrossCheckCount> counts_{};

@@ -64,7 +64,7 @@ void describe_end(Lines out, const Outcome& outcome, bool verbose) {
     return;
   }
   if (problems == 0) {
-    if (!verbose) return;
+    if (!verbose || !result.complete()) return;
     const char* clean = outcome.quick ? "superblock and log are clean; nothing else was looked at (-f checks all)"
                                       : "no problems found";
     fmt::format_to(out, "{}: {}\n", outcome.device, clean);

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "fsck/check.h"
+#include "fsck/command.h"
 #include "libfs/base/crc32c.h"
 #include "libfs/format/agf.h"
 #include "libfs/format/geometry.h"
@@ -360,6 +361,47 @@ TEST_F(FsckCommand, AnyBytesEndInAnAnswer) {
     for (auto each = saved.rbegin(); each != saved.rend(); ++each) overwrite(image_, each->first, each->second);
   }
   EXPECT_EQ(fsck({"-n"}).exit_status, 0);
+}
+
+// Gives the root directory's inode as it is until it has been read once, then as a free one: as if the filesystem were
+// mounted and changed between two passes.
+class ChangingDevice final : public Device {
+ public:
+  ChangingDevice(Device& base, std::uint64_t byte) : base_(base), byte_(byte) {}
+  [[nodiscard]] const std::string& name() const override { return base_.name(); }
+  [[nodiscard]] std::uint64_t size_bytes() const override { return base_.size_bytes(); }
+  [[nodiscard]] const DeviceTraits& traits() const override { return base_.traits(); }
+  void read_batch(std::span<ReadRequest> requests) override {
+    base_.read_batch(requests);
+    for (ReadRequest& request : requests) {
+      if (request.offset_bytes > byte_ || request.offset_bytes + request.buffer.size() <= byte_) continue;
+      // The mode: bytes 2 and 3 of the inode.
+      const auto at = static_cast<std::size_t>(byte_ - request.offset_bytes);
+      if (reads_++ > 0) std::fill_n(request.buffer.begin() + static_cast<std::ptrdiff_t>(at) + 2, 2, std::byte{0});
+    }
+  }
+  void write_batch(std::span<WriteRequest>) override { throw std::logic_error("the checker writes"); }
+  void zero(std::uint64_t, std::uint64_t, ZeroMode) override { throw std::logic_error("the checker writes"); }
+  bool discard(std::uint64_t, std::uint64_t) override { throw std::logic_error("the checker writes"); }
+  void persist() override { throw std::logic_error("the checker writes"); }
+
+ private:
+  Device& base_;
+  std::uint64_t byte_;
+  std::atomic<unsigned> reads_ = 0;
+};
+
+TEST_F(FsckCommand, WhatWasNotComparedIsNeverCalledClean) {
+  const auto base = open_device(image_.string(), {.mode = OpenMode::kRead});
+  const fsck::CheckResult whole = fsck::check_filesystem(*base, {});
+  EXPECT_TRUE(whole.complete());
+  EXPECT_EQ(fsck::exit_status_of(whole, false), 0);
+
+  ChangingDevice device(*base, geometry_.byte_of(geometry_.root_inode));
+  const fsck::CheckResult result = fsck::check_filesystem(device, {});
+  EXPECT_FALSE(result.findings.has_problems()) << "a finding would say it by itself";
+  EXPECT_FALSE(result.complete());
+  EXPECT_EQ(fsck::exit_status_of(result, false), 8);
 }
 
 }  // namespace
