@@ -5,6 +5,7 @@
 // lie directly over the bytes of a block. Thread-safety: as plain bytes.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <compare>
 #include <concepts>
@@ -29,27 +30,16 @@ class Stored {
   constexpr Stored& operator+=(T amount) { return *this = static_cast<T>(get() + amount); }
   constexpr Stored& operator-=(T amount) { return *this = static_cast<T>(get() - amount); }
 
-  [[nodiscard]] constexpr T get() const {
-    T value = 0;
-    if constexpr (Order == std::endian::big) {
-      for (const std::uint8_t byte : bytes_)
-        value = static_cast<T>(static_cast<T>(value << (sizeof(T) > 1 ? 8 : 0)) | byte);
-    } else {
-      for (unsigned i = sizeof(T); i-- > 0;)
-        value = static_cast<T>(static_cast<T>(value << (sizeof(T) > 1 ? 8 : 0)) | bytes_[i]);
-    }
-    return value;
-  }
-
-  constexpr void set(T value) {
-    for (unsigned i = 0; i < sizeof(T); ++i) {
-      const unsigned place = Order == std::endian::big ? static_cast<unsigned>(sizeof(T)) - 1 - i : i;
-      bytes_[place] = static_cast<std::uint8_t>(value >> (8 * i));
-    }
-  }
+  // One load and one swap each: compilers do not see that in a loop over the bytes.
+  [[nodiscard]] constexpr T get() const { return ordered(std::bit_cast<T>(bytes_)); }
+  constexpr void set(T value) { bytes_ = std::bit_cast<Bytes>(ordered(value)); }
 
  private:
-  std::uint8_t bytes_[sizeof(T)];
+  using Bytes = std::array<std::uint8_t, sizeof(T)>;
+
+  static constexpr T ordered(T value) { return Order == std::endian::native ? value : std::byteswap(value); }
+
+  Bytes bytes_;
 };
 
 using be16 = Stored<std::uint16_t, std::endian::big>;
