@@ -109,9 +109,10 @@ Directory::Batch Directory::read(std::uint64_t cookie) {
   const std::uint64_t base = at.value() / length * per_block;
   const DaBlock& block = data_block(at);
   DirDataCursor cursor(block.bytes, data_form(form_), geometry.features.ftype());
-  while (const auto item = cursor.next()) {
-    const std::uint64_t position = base + item->at_bytes / kDirAlignBytes;
-    if (item->entry && position >= cookie) batch.items.push_back(item_of(*item->entry, position));
+  while (cursor.next()) {
+    const DirDataItem& item = cursor.item();
+    const std::uint64_t position = base + item.at_bytes / kDirAlignBytes;
+    if (item.is_entry && position >= cookie) batch.items.push_back(item_of(item.entry, position));
   }
   batch.next = base + per_block;
   return batch;
@@ -137,8 +138,9 @@ std::optional<DirItem> Directory::item_at(std::uint32_t address) {
   const DaBlock& block = data_block(at);
   const auto offset = static_cast<std::uint32_t>(byte % geometry.dir_block_bytes());
   DirDataCursor cursor(block.bytes, data_form(form_), geometry.features.ftype());
-  while (const auto item = cursor.next()) {
-    if (item->at_bytes == offset && item->entry) return item_of(*item->entry, address);
+  while (cursor.next()) {
+    const DirDataItem& item = cursor.item();
+    if (item.at_bytes == offset && item.is_entry) return item_of(item.entry, address);
   }
   return std::nullopt;
 }

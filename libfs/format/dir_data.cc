@@ -37,19 +37,20 @@ class Check {
   bool items() {
     DirDataCursor cursor(block_, form_, geometry_.features.ftype());
     bool after_unused = false;
-    while (const auto item = cursor.next()) {
-      if (item->tag != item->at_bytes) {
-        flaw(FlawKind::kSelfAddress, "dir.tag", item->at_bytes, item->tag, item->at_bytes, "its own offset");
+    while (cursor.next()) {
+      const DirDataItem& item = cursor.item();
+      if (item.tag != item.at_bytes) {
+        flaw(FlawKind::kSelfAddress, "dir.tag", item.at_bytes, item.tag, item.at_bytes, "its own offset");
       }
-      if (item->entry) {
-        entry(*item->entry);
+      if (item.is_entry) {
+        entry(item.entry);
       } else {
         if (after_unused) {
-          flaw(FlawKind::kOrder, "dir.unused", item->at_bytes, item->length_bytes, 0, "not next to another");
+          flaw(FlawKind::kOrder, "dir.unused", item.at_bytes, item.length_bytes, 0, "not next to another");
         }
-        remember(item->at_bytes, item->length_bytes);
+        remember(item.at_bytes, item.length_bytes);
       }
-      after_unused = !item->entry;
+      after_unused = !item.is_entry;
     }
     if (cursor.broken()) {
       flaw(FlawKind::kRange, "dir.length", cursor.at_bytes(), cursor.at_bytes(), block_.size(),
@@ -143,8 +144,9 @@ class Check {
       if (header_.best_free[i].offset == named.offset) return false;
     }
     DirDataCursor cursor(block_, form_, geometry_.features.ftype());
-    while (const auto item = cursor.next()) {
-      if (item->at_bytes == named.offset) return !item->entry && item->length_bytes == named.length;
+    while (cursor.next()) {
+      const DirDataItem& item = cursor.item();
+      if (item.at_bytes == named.offset) return !item.is_entry && item.length_bytes == named.length;
     }
     return false;
   }
@@ -153,17 +155,18 @@ class Check {
   void every_entry_indexed(std::span<const DirLeafEntry> index) {
     if (flaws_.has(FlawKind::kOrder)) return;
     DirDataCursor cursor(block_, form_, geometry_.features.ftype());
-    while (const auto item = cursor.next()) {
-      if (!item->entry) continue;
-      const std::uint32_t hash = dir_name_hash(item->entry->name, geometry_.features);
-      const std::uint32_t address = item->at_bytes / kDirAlignBytes;
+    while (cursor.next()) {
+      const DirDataItem& item = cursor.item();
+      if (!item.is_entry) continue;
+      const std::uint32_t hash = dir_name_hash(item.entry.name, geometry_.features);
+      const std::uint32_t address = item.at_bytes / kDirAlignBytes;
       const auto first =
           std::lower_bound(index.begin(), index.end(), hash,
                            [](const DirLeafEntry& left, std::uint32_t right) { return left.hashval < right; });
       bool found = false;
       for (auto it = first; it != index.end() && it->hashval == hash && !found; ++it) found = it->address == address;
       if (!found) {
-        flaw(FlawKind::kConsistency, "dir_leaf.address", item->at_bytes, hash, address,
+        flaw(FlawKind::kConsistency, "dir_leaf.address", item.at_bytes, hash, address,
              "an index entry with the name's hash");
       }
     }
@@ -219,35 +222,32 @@ DirDataCursor::DirDataCursor(ByteSpan block, DirDataForm form, bool file_type)
   }
 }
 
-std::optional<DirDataItem> DirDataCursor::next() {
-  if (at_ == end_ || broken_) return std::nullopt;
+// The item is filled in where it stays: to hand it over by value took longer than to find it.
+bool DirDataCursor::next() {
+  if (at_ == end_ || broken_) return false;
   broken_ = true;
   const std::uint32_t room = end_ - at_;
   // The smallest item is one unit, and everything is a multiple of it.
-  if (room < kDirAlignBytes) return std::nullopt;
-  DirDataItem item{.at_bytes = at_};
+  if (room < kDirAlignBytes) return false;
   const auto& unused = view<DirDataUnused>(block_, at_);
-  if (unused.freetag == DirDataUnused::kFreeTag) {
-    item.length_bytes = unused.length;
-  } else {
-    if (room < sizeof(DirDataEntry)) return std::nullopt;
-    const auto& stored = view<DirDataEntry>(block_, at_);
-    item.length_bytes = dir_data_entry_bytes(stored.namelen, file_type_);
-  }
-  if (item.length_bytes == 0 || item.length_bytes % kDirAlignBytes != 0 || item.length_bytes > room) {
-    return std::nullopt;
-  }
-  if (unused.freetag != DirDataUnused::kFreeTag) {
+  item_.is_entry = unused.freetag != DirDataUnused::kFreeTag;
+  if (item_.is_entry && room < sizeof(DirDataEntry)) return false;
+  item_.at_bytes = at_;
+  item_.length_bytes = item_.is_entry ? dir_data_entry_bytes(view<DirDataEntry>(block_, at_).namelen, file_type_)
+                                      : std::uint32_t{unused.length};
+  if (item_.length_bytes == 0 || item_.length_bytes % kDirAlignBytes != 0 || item_.length_bytes > room) return false;
+  if (item_.is_entry) {
     const auto& stored = view<DirDataEntry>(block_, at_);
     const std::size_t name = at_ + sizeof(DirDataEntry);
-    item.entry =
-        DirEntry{.name = name_at(block_, name, stored.namelen), .ino = InodeNumber(stored.inumber), .at_bytes = at_};
-    if (file_type_) item.entry->file_type = static_cast<DirFileType>(block_[name + stored.namelen]);
+    item_.entry.name = name_at(block_, name, stored.namelen);
+    item_.entry.ino = InodeNumber(stored.inumber);
+    item_.entry.at_bytes = at_;
+    if (file_type_) item_.entry.file_type = static_cast<DirFileType>(block_[name + stored.namelen]);
   }
-  item.tag = view<be16>(block_, at_ + item.length_bytes - sizeof(be16));
-  at_ += item.length_bytes;
+  item_.tag = view<be16>(block_, at_ + item_.length_bytes - sizeof(be16));
+  at_ += item_.length_bytes;
   broken_ = false;
-  return item;
+  return true;
 }
 
 std::span<const DirLeafEntry> dir_block_index(ByteSpan block) {

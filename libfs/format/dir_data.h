@@ -101,8 +101,9 @@ enum class DirDataForm : std::uint8_t { kBlock, kData };
 struct DirDataItem {
   std::uint32_t at_bytes = 0;
   std::uint32_t length_bytes = 0;
-  std::uint16_t tag = 0;          ///< the offset stored at its end
-  std::optional<DirEntry> entry;  ///< nothing: unused
+  std::uint16_t tag = 0;  ///< the offset stored at its end
+  bool is_entry = false;  ///< otherwise unused
+  DirEntry entry;         ///< meaningless when unused
 };
 
 /// Walks what lies between header and end; never leaves the block, and always moves on.
@@ -110,8 +111,10 @@ class DirDataCursor {
  public:
   DirDataCursor(ByteSpan block, DirDataForm form, bool file_type);
 
-  /// The next item; nullopt at the end and when the next one would not fit.
-  [[nodiscard]] std::optional<DirDataItem> next();
+  /// Goes to the next item. False at the end and when the next one would not fit.
+  [[nodiscard]] bool next();
+  /// The item next() went to last. What it names looks into the block.
+  [[nodiscard]] const DirDataItem& item() const { return item_; }
   /// Whether the walk stopped before the end.
   [[nodiscard]] bool broken() const { return broken_; }
   [[nodiscard]] std::uint32_t at_bytes() const { return at_; }
@@ -122,6 +125,7 @@ class DirDataCursor {
   bool broken_ = false;
   std::uint32_t at_ = sizeof(DirDataHeader);
   std::uint32_t end_ = 0;
+  DirDataItem item_;
 };
 
 /// The index of a block form block; no more than fits, whatever the tail says.

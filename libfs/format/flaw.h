@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace xdax {
 
@@ -47,7 +48,7 @@ class Flaws {
   static constexpr std::size_t kMax = 16;
 
   void add(const Flaw& flaw) {
-    if (total_ < kMax) kept_[total_] = flaw;
+    if (total_ < kMax) kept_.flaws[total_] = flaw;
     ++total_;
   }
   void add_all(const Flaws& other) {
@@ -59,15 +60,22 @@ class Flaws {
   [[nodiscard]] std::size_t size() const { return std::min<std::size_t>(total_, kMax); }
   /// How many there were.
   [[nodiscard]] std::uint64_t total() const { return total_; }
-  [[nodiscard]] const Flaw* begin() const { return kept_.data(); }
-  [[nodiscard]] const Flaw* end() const { return kept_.data() + size(); }
-  [[nodiscard]] const Flaw& operator[](std::size_t index) const { return kept_[index]; }
+  [[nodiscard]] const Flaw* begin() const { return kept_.flaws.data(); }
+  [[nodiscard]] const Flaw* end() const { return kept_.flaws.data() + size(); }
+  [[nodiscard]] const Flaw& operator[](std::size_t index) const { return kept_.flaws[index]; }
   [[nodiscard]] bool has(FlawKind kind) const {
-    return std::any_of(begin(), end(), [kind](const Flaw& flaw) { return flaw.kind == kind; });
+    return total_ != 0 && std::any_of(begin(), end(), [kind](const Flaw& flaw) { return flaw.kind == kind; });
   }
 
  private:
-  std::array<Flaw, kMax> kept_{};
+  // Not written to until there is a flaw: a verifier is called a million times and finds none.
+  union Kept {
+    Kept() {}  // NOLINT(modernize-use-equals-default): a default one would write
+    std::array<Flaw, kMax> flaws;
+  };
+  static_assert(std::is_trivially_copyable_v<Flaw> && std::is_trivially_destructible_v<Flaw>);
+
+  Kept kept_;
   std::uint64_t total_ = 0;
 };
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "libfs/base/math.h"
 #include "libfs/base/units.h"
 #include "libfs/base/uuid.h"
 #include "libfs/format/features.h"
@@ -79,7 +80,10 @@ class Geometry {
   // Allocation groups.
   [[nodiscard]] bool valid_ag(AgNumber ag) const { return ag.value() < ag_count; }
   /// Blocks in `ag`, which must be valid; only the last one may be shorter.
-  [[nodiscard]] std::uint32_t ag_length_blocks(AgNumber ag) const;
+  [[nodiscard]] std::uint32_t ag_length_blocks(AgNumber ag) const {
+    if (ag.value() + 1 < ag_count) return ag_blocks;
+    return static_cast<std::uint32_t>(data_blocks - std::uint64_t{ag_count - 1} * ag_blocks);
+  }
   /// Blocks at the start of every group that hold its four header sectors.
   [[nodiscard]] std::uint32_t ag_header_blocks() const { return (4 * sector_bytes + block_bytes - 1) >> block_log; }
 
@@ -94,11 +98,19 @@ class Geometry {
     return AgBlock(static_cast<std::uint32_t>(block.value() & ((1ull << ag_block_log) - 1)));
   }
   /// Whether `block` lies in an existing group and inside it. Accepts any value.
-  [[nodiscard]] bool valid_fs_block(FsBlock block) const;
+  [[nodiscard]] bool valid_fs_block(FsBlock block) const {
+    if ((block.value() >> ag_block_log) >= ag_count) return false;
+    return ag_block_of(block).value() < ag_length_blocks(ag_of(block));
+  }
   /// Whether [start, start + length) lies inside one existing group. Accepts any values; length 0 is invalid.
-  [[nodiscard]] bool valid_extent(FsBlock start, std::uint64_t length_blocks) const;
+  [[nodiscard]] bool valid_extent(FsBlock start, std::uint64_t length_blocks) const {
+    if (length_blocks == 0 || !valid_fs_block(start)) return false;
+    return range_fits(ag_block_of(start).value(), length_blocks, ag_length_blocks(ag_of(start)));
+  }
   /// Whether `block` lies inside `ag` and past its header sectors.
-  [[nodiscard]] bool valid_ag_block(AgNumber ag, AgBlock block) const;
+  [[nodiscard]] bool valid_ag_block(AgNumber ag, AgBlock block) const {
+    return valid_ag(ag) && block.value() >= ag_header_blocks() && block.value() < ag_length_blocks(ag);
+  }
 
   // Bytes and disk addresses.
   [[nodiscard]] std::uint64_t byte_of(AgNumber ag, AgBlock block) const {
@@ -130,9 +142,12 @@ class Geometry {
   [[nodiscard]] AgInode first_inode_of(AgBlock block) const { return AgInode(block.value() << inodes_per_block_log); }
   [[nodiscard]] std::uint64_t byte_of(InodeNumber inode) const;
   /// Whether `inode` could exist: its group exists and its block lies inside, past the header. Accepts any value.
-  [[nodiscard]] bool valid_inode(InodeNumber inode) const;
+  [[nodiscard]] bool valid_inode(InodeNumber inode) const {
+    if ((inode.value() >> ag_inode_log()) >= ag_count) return false;
+    return valid_ag_inode(ag_of(inode), ag_inode_of(inode));
+  }
   /// The same within a group.
-  [[nodiscard]] bool valid_ag_inode(AgNumber ag, AgInode inode) const;
+  [[nodiscard]] bool valid_ag_inode(AgNumber ag, AgInode inode) const { return valid_ag_block(ag, ag_block_of(inode)); }
   /// Blocks a full chunk of 64 inodes takes, at least 1.
   [[nodiscard]] std::uint32_t inode_chunk_blocks() const;
   /// Inodes read and written together: the cluster size grows with the inode size and is at least a block.

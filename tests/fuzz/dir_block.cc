@@ -14,11 +14,12 @@ using namespace xdax;
 void walk(ByteSpan block, const Geometry& geometry, DirDataForm form, bool sound) {
   DirDataCursor cursor(block, form, geometry.features.ftype());
   std::uint32_t last = 0;
-  while (const auto item = cursor.next()) {
-    fuzz::require(item->at_bytes > last && item->length_bytes != 0);
-    last = item->at_bytes;
-    fuzz::require(item->at_bytes + item->length_bytes <= block.size());
-    if (sound && item->entry) fuzz::require(!item->entry->name.empty());
+  while (cursor.next()) {
+    const DirDataItem& item = cursor.item();
+    fuzz::require(item.at_bytes > last && item.length_bytes != 0);
+    last = item.at_bytes;
+    fuzz::require(item.at_bytes + item.length_bytes <= block.size());
+    if (sound && item.is_entry) fuzz::require(!item.entry.name.empty());
   }
   fuzz::require(!sound || !cursor.broken());
   (void)dir_block_index(block);

@@ -293,10 +293,11 @@ class Walker {
 
   void collect_names(const Bytes& bytes, DirDataForm form, std::uint64_t file_block, Index& names) const {
     DirDataCursor cursor(bytes, form, geometry_.features.ftype());
-    while (const auto item = cursor.next()) {
-      if (!item->entry) continue;
-      const std::uint64_t byte = (file_block << geometry_.block_log) + item->at_bytes;
-      names.emplace(dir_name_hash(item->entry->name, geometry_.features),
+    while (cursor.next()) {
+      const DirDataItem& item = cursor.item();
+      if (!item.is_entry) continue;
+      const std::uint64_t byte = (file_block << geometry_.block_log) + item.at_bytes;
+      names.emplace(dir_name_hash(item.entry.name, geometry_.features),
                     static_cast<std::uint32_t>(byte / kDirAlignBytes));
     }
   }
