@@ -35,6 +35,9 @@ class Check {
     if (next != kNullAgInode && (!geometry_.valid_ag_inode(ag, next) || next == geometry_.ag_inode_of(expected.ino))) {
       flaw(FlawKind::kPointer, "inode.next_unlinked", offsetof(InodeCore, next_unlinked), next.value(),
            kNullAgInode.value(), "null or another inode of the group");
+    } else if (next != kNullAgInode && (!core_.allocated() || core_.nlink != 0)) {
+      flaw(FlawKind::kConsistency, "inode.next_unlinked", offsetof(InodeCore, next_unlinked), next.value(),
+           kNullAgInode.value(), "null unless the inode is in use and has no link");
     }
   }
 
@@ -256,7 +259,8 @@ class Check {
     }
   }
   void time(const char* field, std::size_t offset_bytes, std::uint64_t stored) {
-    const Timestamp time = decode_timestamp(stored, core_.bigtime());
+    if (core_.bigtime()) return;  // every number is a time
+    const Timestamp time = decode_timestamp(stored, false);
     if (time.nanoseconds >= Timestamp::kNanosecondsPerSecond) {
       flaw(FlawKind::kRange, field, offset_bytes, time.nanoseconds, Timestamp::kNanosecondsPerSecond,
            "less than a second of nanoseconds");

@@ -180,6 +180,12 @@ class Check {
   // Counters are lazily written: of a mounted or crashed filesystem they are stale, so only their bounds are checked.
   void counters(bool primary) {
     if (!primary) return;
+    if (sb_.rblocks == 0) {
+      no_realtime("sb.rextents", offsetof(Superblock, rextents), sb_.rextents);
+      no_realtime("sb.rbmblocks", offsetof(Superblock, rbmblocks), sb_.rbmblocks);
+      no_realtime("sb.rextslog", offsetof(Superblock, rextslog), sb_.rextslog);
+      no_realtime("sb.frextents", offsetof(Superblock, frextents), sb_.frextents);
+    }
     if (sb_.ifree > sb_.icount) {
       flaw(FlawKind::kCount, "sb.ifree", offsetof(Superblock, ifree), sb_.ifree, sb_.icount, "at most icount");
     }
@@ -196,6 +202,9 @@ class Check {
   }
 
  private:
+  void no_realtime(const char* field, std::size_t offset_bytes, std::uint64_t value) {
+    if (value != 0) flaw(FlawKind::kCount, field, offset_bytes, value, 0, "zero without a realtime device");
+  }
   struct Exponents {
     std::uint32_t least;
     std::uint32_t most;

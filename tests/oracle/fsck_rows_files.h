@@ -86,6 +86,7 @@ inline Row core_row(const AllNames& names, const char* id, const char* name, con
   core("inode.reserved", "flags2", [](InodeCore& c) { c.flags2 = c.flags2 | 1ull << 40; });
   core("inode.reserved", "padding", [](InodeCore& c) { c.pad2[5] = 1; });
   core("inode.reserved", "old link count", [](InodeCore& c) { c.onlink = 1; });
+  core("inode.consistency", "next_unlinked of a linked file", [](InodeCore& c) { c.next_unlinked = 130; });
   core("inode.consistency", "blocks without extents", [](InodeCore& c) { c.nblocks = 7; });
   core("inode.consistency", "flag of the realtime bitmap", [](InodeCore& c) { c.flags = inode_flags::kNewRtBitmap; });
   core("inode.consistency", "metadata flag", [](InodeCore& c) { c.flags2 = c.flags2 | inode_flags2::kMetadata; });
@@ -258,7 +259,7 @@ inline std::vector<Row> name_rows(const AllNames& names) {
   };
   file("unlinked.bucket", "in the list of others",
        [=](FileEditor& e) { chain(e, "inodes/101", e.geometry().ag_inode_of(e.ino("inodes/103")).value()); },
-       {"unlinked.linked"});
+       {"unlinked.linked", "inode.consistency"});
   file("unlinked.loop", "a list runs in a circle",
        [=](FileEditor& e) {
          const InodeNumber first = e.ino("inodes/101");
@@ -267,10 +268,10 @@ inline std::vector<Row> name_rows(const AllNames& names) {
          const AgInode back = e.geometry().ag_inode_of(first);
          e.edit_inode(second, [back](InodeCore& c) { c.next_unlinked = back.value(); });
        },
-       {"unlinked.linked"});
+       {"unlinked.linked", "inode.consistency"});
   file("unlinked.range", "a list leads to a free inode",
        [=](FileEditor& e) { chain(e, "attr_short", e.geometry().ag_inode_of(e.ino("?free")).value()); },
-       {"unlinked.linked"});
+       {"unlinked.linked", "inode.consistency"});
   file("unlinked.missing", "no links and no list",
        [=](FileEditor& e) {
          set_entry(e, "a/b/c", e.ino("attr_short").value());

@@ -60,6 +60,7 @@ inline std::vector<Row> superblock_rows() {
       superblock_row("sb.pointer", "rootino", [](Superblock& sb) { sb.rootino = 0xffffffffffull; },
                      {"inode.special", "inode.lost"}),
       superblock_row("sb.reserved", "shared_vn", [](Superblock& sb) { sb.shared_vn = 1; }),
+      superblock_row("sb.count", "frextents", [](Superblock& sb) { sb.frextents = 9; }),
       superblock_row("sb.count", "ifree above icount", [](Superblock& sb) { sb.ifree = sb.icount + 1; },
                      {"total.sb_ifree"}),
       superblock_row("sb.needsrepair", "bit",

@@ -79,6 +79,9 @@ TEST(FormatInode, EachRuleOfTheCoreAlone) {
           core(
               "next unlinked outside", [](auto& c) { c.next_unlinked = 1u; }, kPointer, "inode.next_unlinked"),
           core(
+              "next unlinked of a linked inode", [](auto& c) { c.next_unlinked = 264u; }, kConsistency,
+              "inode.next_unlinked"),
+          core(
               "old link count", [](auto& c) { c.onlink = 1; }, kReserved, "inode.onlink"),
           core(
               "sign bit", [](auto& c) { c.size = 1ull << 63; }, kRange, "inode.size"),
