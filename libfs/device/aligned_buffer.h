@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
+#include <vector>
 
 #include "libfs/base/bytes.h"
 
@@ -30,5 +32,25 @@ class AlignedBuffer {
   std::byte* data_ = nullptr;
   std::size_t size_bytes_ = 0;
 };
+
+/// Gives memory that begins on a page boundary, and leaves new elements as they are: they are about to be read into.
+template <class T>
+struct PageAllocator {
+  using value_type = T;
+
+  static constexpr std::align_val_t kAlignment{4096};
+  [[nodiscard]] T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kAlignment));
+  }
+  void deallocate(T* memory, std::size_t) noexcept { ::operator delete(memory, kAlignment); }
+  template <class U>
+  void construct(U* element) {
+    ::new (static_cast<void*>(element)) U;
+  }
+  bool operator==(const PageAllocator&) const = default;
+};
+
+/// A buffer that grows and shrinks, to read into: a direct descriptor takes it as it is.
+using IoBytes = std::vector<std::byte, PageAllocator<std::byte>>;
 
 }  // namespace xdax

@@ -61,7 +61,11 @@ class RingEngine final : public IoEngine {
 };
 
 bool RingEngine::start() {
-  if (::io_uring_queue_init(depth_, &ring_, 0) != 0) return false;
+  // Completions are looked at when the thread enters the kernel anyway; older kernels only know how to interrupt it.
+  if (::io_uring_queue_init(depth_, &ring_, IORING_SETUP_COOP_TASKRUN) != 0 &&
+      ::io_uring_queue_init(depth_, &ring_, 0) != 0) {
+    return false;
+  }
   started_ = true;
   const iovec memory{.iov_base = bounce().data(), .iov_len = bounce().size()};
   // Registered memory counts against the limit on locked memory; unregistered memory works as well, only slower.
@@ -93,7 +97,10 @@ void RingEngine::run(const TransferTarget& target, std::span<Transfer> transfers
   unsigned refusals = 0;
   while (work.waiting() || work.outstanding > 0) {
     fill(target, work);
-    const int submitted = ::io_uring_submit_and_wait(&ring_, 1);
+    // Each time the thread sleeps and wakes costs more than a transfer: it waits for half the ring, or for the last
+    // one.
+    const unsigned awaited = work.waiting() ? std::max(1u, work.outstanding / 2) : work.outstanding;
+    const int submitted = ::io_uring_submit_and_wait(&ring_, awaited);
     refusals = submitted < 0 && submitted != -EINTR ? refusals + 1 : 0;
     if (submitted < 0 && (!is_transient(-submitted) || refusals > kMaxRefusals)) {
       retire(target, work);

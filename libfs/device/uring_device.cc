@@ -184,7 +184,11 @@ void UringDevice::run_bounced(Direction direction, Plan& plan) {
   std::vector<Plan::Piece> parts;
   std::size_t used_bytes = 0;
   const auto flush = [&] {
-    engine->run(target(direction), wave);
+    if (wave.size() == 1) {
+      run_by_system_calls(target(direction), wave);  // as in run()
+    } else {
+      engine->run(target(direction), wave);
+    }
     for (std::size_t i = 0; i < wave.size(); ++i) {
       plan.fail(parts[i].owner, wave[i].error);
       if (direction == Direction::kWrite || wave[i].error) continue;
