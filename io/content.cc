@@ -3,18 +3,27 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <unordered_map>
 
 #include "io/verbs.h"
 #include "io/walk.h"
+#include "libfs/base/endian.h"
 #include "libfs/base/error.h"
 
 namespace xdax::io {
 namespace {
 
 constexpr std::size_t kChunkBytes = 1u << 20;
+
+// From this size on a file's digest is of the pieces that are not all zeros: to hash the zeros of an exabyte would take
+// years.
+constexpr std::uint64_t kSparseDigestBytes = 1ull << 40;
+constexpr std::size_t kPieceBytes = 4096;
+constexpr std::array<std::byte, kPieceBytes> kZeros{};
 
 class Digest {
  public:
@@ -26,16 +35,45 @@ class Digest {
   [[nodiscard]] std::string of(FileReader file) {
     XXH3_128bits_reset(state_.get());
     buffer_.resize(kChunkBytes);
-    for (std::uint64_t at = 0;;) {
-      const std::size_t count = file.read(at, buffer_);
-      if (count == 0) break;
-      XXH3_128bits_update(state_.get(), buffer_.data(), count);
-      at += count;
+    if (file.size_bytes() < kSparseDigestBytes) {
+      add_bytes(file);
+    } else {
+      add_pieces(file);
     }
     return text(XXH3_128bits_digest(state_.get()));
   }
 
  private:
+  void add(ByteSpan bytes) { XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()); }
+  void add_number(std::uint64_t number) {
+    const be64 stored(number);
+    add(std::as_bytes(std::span(&stored, 1)));
+  }
+  void add_bytes(FileReader& file) {
+    for (std::uint64_t at = 0;;) {
+      const std::size_t count = file.read(at, buffer_);
+      if (count == 0) break;
+      add(ByteSpan(buffer_).first(count));
+      at += count;
+    }
+  }
+  // Of each piece with anything but zeros its offset and its bytes, then the size of the file: what is a hole and what
+  // are zeros makes no difference.
+  void add_pieces(FileReader& file) {
+    for (std::uint64_t at = file.next_data(0); at < file.size_bytes();) {
+      at -= at % kPieceBytes;
+      const std::size_t count = file.read(at, buffer_);
+      for (std::size_t done = 0; done < count; done += kPieceBytes) {
+        const ByteSpan piece = ByteSpan(buffer_).subspan(done, std::min(kPieceBytes, count - done));
+        if (std::memcmp(piece.data(), kZeros.data(), piece.size()) == 0) continue;
+        add_number(at + done);
+        add(piece);
+      }
+      at = file.next_data(at + count);
+    }
+    add_number(file.size_bytes());
+  }
+
   static std::string text(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
 
   std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -58,6 +59,28 @@ std::string hex_digest(const std::string& bytes) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+// Of a file of 1 TiB or more, as man/xdax.1 defines it: offset and bytes of each 4096 that are not all zeros, then the
+// size.
+std::string sparse_digest(const std::filesystem::path& path, std::uint64_t size) {
+  const auto number = [](std::uint64_t value) {
+    std::string text(8, '\0');
+    for (unsigned i = 0; i < 8; ++i) text[7 - i] = static_cast<char>(value >> (8 * i));
+    return text;
+  };
+  const OpenFile file(path, O_RDONLY);
+  std::string all;
+  for (off_t at = ::lseek(file.get(), 0, SEEK_DATA); at >= 0; at = ::lseek(file.get(), at, SEEK_DATA)) {
+    at -= at % 4096;
+    std::string piece(static_cast<std::size_t>(std::min<std::uint64_t>(4096, size - static_cast<std::uint64_t>(at))),
+                      '\0');
+    must(::pread(file.get(), piece.data(), piece.size(), at) == static_cast<ssize_t>(piece.size()), "pread");
+    if (piece.find_first_not_of('\0') != std::string::npos) all += number(static_cast<std::uint64_t>(at)) + piece;
+    if (static_cast<std::uint64_t>(at) + piece.size() >= size) break;
+    at += 4096;
+  }
+  return hex_digest(all + number(size));
+}
+
 std::string content(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
@@ -100,7 +123,10 @@ SeenTree see(const std::filesystem::path& root) {
       seen.target = std::filesystem::read_symlink(path).string();
       seen.digest = hex_digest(seen.target);
     }
-    if (S_ISREG(seen.status.st_mode)) seen.digest = hex_digest(content(path));
+    if (S_ISREG(seen.status.st_mode)) {
+      const auto size = static_cast<std::uint64_t>(seen.status.st_size);
+      seen.digest = size >= 1ull << 40 ? sparse_digest(path, size) : hex_digest(content(path));
+    }
     if (S_ISDIR(seen.status.st_mode)) tree.positions[name] = positions_of(path);
     seen.attributes = attributes_of(path);
     tree.files[name] = std::move(seen);
@@ -178,6 +204,18 @@ void make_filled_image(const std::filesystem::path& image, const Case& each, See
   Populate(mount.path(), each.populate).everything();
   const OpenFile odd(mount.path("bad\x1b[31m\nname"), O_WRONLY | O_CREAT);
   must(::ftruncate(odd.get(), (5 << 20) + 17) == 0, "ftruncate");
+  // The last byte a file can have, something in the middle of nothing, and zeros that are written.
+  const OpenFile last(mount.path("last_byte"), O_RDWR | O_CREAT);
+  const off_t end = std::numeric_limits<off_t>::max();
+  must(::ftruncate(last.get(), end) == 0, "ftruncate");
+  const std::string zeros(10000, '\0');
+  must(::pwrite(last.get(), "end", 3, end - 3) == 3 && ::pwrite(last.get(), "middle", 6, 0x1234567890abc) == 6 &&
+           ::pwrite(last.get(), zeros.data(), zeros.size(), 1 << 20) == 10000,
+       "pwrite");
+  const OpenFile tebibyte(mount.path("tebibyte"), O_WRONLY | O_CREAT);
+  must(::ftruncate(tebibyte.get(), off_t{1} << 40) == 0, "ftruncate");
+  must(::fallocate(tebibyte.get(), 0, 1 << 20, 3 << 20) == 0, "fallocate");
+  must(::pwrite(tebibyte.get(), "x", 1, 2 << 20) == 1, "pwrite");
   must(::symlink("a/b", mount.path("to_b").c_str()) == 0, "symlink");
   must(::chmod(mount.path("target").c_str(), 06751) == 0, "chmod");
   tree = see(mount.path());
