@@ -1,6 +1,7 @@
 // The check of a file's attributes: inside the inode, in one leaf, or in leaves under a hash tree.
 
 #include <fmt/format.h>
+#define XXH_INLINE_ALL  // keys are short: the call would cost as much as the hash
 #include <xxhash.h>
 
 #include <algorithm>

@@ -11,6 +11,7 @@
 
 #include "libfs/base/bytes.h"
 #include "libfs/base/units.h"
+#include "libfs/device/aligned_buffer.h"
 #include "libfs/device/device.h"
 #include "libfs/format/geometry.h"
 
@@ -40,7 +41,7 @@ class BlockReader {
   const Geometry& geometry_;
   AgNumber ag_;
   std::uint32_t batch_blocks_;
-  std::vector<std::byte> buffer_;
+  IoBytes buffer_;
   std::vector<std::error_code> errors_;
   std::vector<ReadRequest> requests_;
   std::vector<std::size_t> first_of_request_;

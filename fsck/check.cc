@@ -151,6 +151,7 @@ class Check {
                                      .log_head = log_head(),
                                      .headers_only = result_.waits_for_replay,
                                      .hash = &hash_,
+                                     .keep_free = options_.media,
                                      .step = [observer] {
                                        if (observer != nullptr) observer->advance(1);
                                      }};
@@ -237,6 +238,7 @@ class Check {
     check.threads = options_.threads;
     check.findings_limit = options_.findings_limit;
     check.memory_bytes = options_.memory_bytes;
+    check.media = options_.media;
     check.log_head = log_head();
     check.facts = std::move(facts_);
     const FileTotals totals = check_files(check, options_.observer, result_.findings, result_.skipped);

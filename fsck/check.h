@@ -34,6 +34,8 @@ struct CheckOptions {
   /// Findings kept of each problem; the rest are counted.
   std::uint64_t findings_limit = FindingList::kDefaultLimit;
   CheckObserver* observer = nullptr;
+  /// Also reads every block in use, what files hold included.
+  bool media = false;
   /// Bytes that lists collected to explain a difference may take; a few bytes an inode come besides.
   std::uint64_t memory_bytes = 256ull << 20;
 };

@@ -70,6 +70,13 @@ bool left_to_mount(const CheckResult& result, bool quick) {
   return result.findings.problems() == result.findings.count(Problem::kLogDirty);
 }
 
+// What is mapped is there; anything else is waited for, and more threads wait at once than can run.
+unsigned suitable_threads(const Device& device) {
+  constexpr unsigned kWaiting = 8;
+  const unsigned processors = std::max(1u, std::thread::hardware_concurrency());
+  return device.traits().kind == DeviceKind::kUring ? std::max(processors, kWaiting) : processors;
+}
+
 bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
@@ -88,10 +95,12 @@ Outcome check_device(const std::string& path, const Options& options) {
   try {
     const std::unique_ptr<Device> device = open_to_look(path, options, outcome);
     Progress progress(options, outcome.device);
-    const unsigned threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-    outcome.result = check_filesystem(
-        *device,
-        {.quick = options.quick(), .threads = threads, .observer = &progress, .memory_bytes = options.memory_bytes});
+    const unsigned threads = options.threads != 0 ? options.threads : suitable_threads(*device);
+    outcome.result = check_filesystem(*device, {.quick = options.quick(),
+                                                .threads = threads,
+                                                .observer = &progress,
+                                                .media = options.media,
+                                                .memory_bytes = options.memory_bytes});
     outcome.exit_status = exit_status_of(*outcome.result, options.quick());
     if (outcome.exit_status == cli::kFsckOperational) {
       outcome.error = fmt::format(

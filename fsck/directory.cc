@@ -1,7 +1,6 @@
 // The check of a directory's content: which form it has, its entries, and the index over them.
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 
 #include <fmt/format.h>
@@ -17,6 +16,8 @@
 
 namespace xdax::fsck {
 namespace {
+
+constexpr std::uint64_t kEveryKey = ~0ull;
 
 class DirectoryCheck {
  public:
@@ -111,7 +112,7 @@ class DirectoryCheck {
       report_.complete = report_.complete && known_.entries_known && data_.intact;
       return;
     }
-    if (index.sum() != entries_.sum()) explain();
+    if (index.sum() != entries_.sum()) explain(std::max(index.count(), entries_.count()));
   }
 
   // Every block of entries that is mapped, in order.
@@ -161,12 +162,13 @@ class DirectoryCheck {
     DirDataCursor cursor(bytes, form, geometry.features.ftype());
     const std::uint64_t base = (at.value() << geometry.block_log) / kDirAlignBytes;
     unsigned dots = 0;
-    while (const auto item = cursor.next()) {
-      if (!item->entry) continue;
-      const DirEntry& entry = *item->entry;
+    while (cursor.next()) {
+      const DirDataItem& item = cursor.item();
+      if (!item.is_entry) continue;
+      const DirEntry& entry = item.entry;
       if (form == DirDataForm::kData) {
         entries_.add(dir_name_hash(entry.name, geometry.features),
-                     static_cast<std::uint32_t>(base + item->at_bytes / kDirAlignBytes));
+                     static_cast<std::uint32_t>(base + item.at_bytes / kDirAlignBytes));
       }
       if (entry.name == ".") {
         ++dots;
@@ -193,31 +195,40 @@ class DirectoryCheck {
     for (const DirLeafEntry& entry : index) duplicates.add(entry.hashval, entry.address);
   }
 
-  // The sums differ: both sides are read again, collected, and compared.
-  void explain() {
-    NoSink silence;
-    FileView quiet(file_.device, file_.geometry, silence);
-    quiet.ino = file_.ino;
-    quiet.inode = file_.inode;
-    NoEntries nobody;
-    DirectoryCheck again(quiet, data_, nobody);
-    std::vector<std::uint64_t> entries;
-    again.entries_.collect = &entries;
-    again.all_blocks(DirDataForm::kData);
-    std::vector<std::uint64_t> index;
-    IndexSum sum(0);
-    sum.collect = &index;
-    check_directory_index(quiet, data_, again.identity_, again.known_, sum);
-    std::sort(entries.begin(), entries.end());
-    std::sort(index.begin(), index.end());
-    std::vector<std::uint64_t> missing;
-    std::vector<std::uint64_t> stale;
-    std::set_difference(entries.begin(), entries.end(), index.begin(), index.end(), std::back_inserter(missing));
-    std::set_difference(index.begin(), index.end(), entries.begin(), entries.end(), std::back_inserter(stale));
-    for (const std::uint64_t key : missing) report(Problem::kDirIndexMissing, key);
-    for (const std::uint64_t key : stale) report(Problem::kDirIndexStale, key);
+  // The sums differ: both sides are read again, collected, and compared, as much at a time as memory allows.
+  void explain(std::uint64_t count) {
+    constexpr std::uint64_t kMostWindows = 1024;
+    const std::uint64_t fits = std::max<std::uint64_t>(file_.memory_bytes / (2 * LeastKeys::bytes(1)), kMostWindows);
+    const auto limit = static_cast<std::size_t>(std::max(fits, count / kMostWindows));
+    bool explained = false;
+    const auto found = [&](Problem problem, std::uint64_t key, std::uint64_t times) {
+      explained = true;
+      for (std::uint64_t i = 0; i < times; ++i) report(problem, key);
+    };
+    for (std::uint64_t from = 0, until = 0; until != kEveryKey; from = until + 1) {
+      NoSink silence;
+      FileView quiet(file_.device, file_.geometry, silence);
+      quiet.ino = file_.ino;
+      quiet.inode = file_.inode;
+      NoEntries nobody;
+      DirectoryCheck again(quiet, data_, nobody);
+      LeastKeys entries(from, kEveryKey, limit);
+      again.entries_.collect = &entries;
+      again.all_blocks(DirDataForm::kData);
+      const auto& named = entries.settle();
+      LeastKeys index(from, entries.until(), limit);
+      IndexSum sum(0);
+      sum.collect = &index;
+      check_directory_index(quiet, data_, again.identity_, again.known_, sum);
+      const auto& indexed = index.settle();
+      until = index.until();
+      compare_counts(
+          named, indexed, until,
+          [&](std::uint64_t key, std::uint64_t times) { found(Problem::kDirIndexMissing, key, times); },
+          [&](std::uint64_t key, std::uint64_t times) { found(Problem::kDirIndexStale, key, times); });
+    }
     // They differed a moment ago: what is read changes, and nothing can be said of it.
-    if (missing.empty() && stale.empty()) report_.complete = false;
+    if (!explained) report_.complete = false;
   }
 
   void report(Problem problem, std::uint64_t key) {

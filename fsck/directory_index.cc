@@ -1,6 +1,7 @@
 #include "fsck/directory_index.h"
 
 #include <fmt/format.h>
+#define XXH_INLINE_ALL  // keys are short: the call would cost as much as the hash
 #include <xxhash.h>
 
 #include <algorithm>
@@ -193,7 +194,8 @@ void IndexSum::add(std::uint32_t hash, std::uint32_t address) {
   const std::uint64_t key = std::uint64_t{hash} << 32 | address;
   const XXH128_hash_t value = XXH3_128bits_withSeed(&key, sizeof(key), seed_);
   sum_ += Sum128{value.low64, value.high64};
-  if (collect != nullptr) collect->push_back(key);
+  ++count_;
+  if (collect != nullptr) collect->add(key);
 }
 
 void DuplicateNames::add(std::uint32_t hash, std::uint32_t address) {

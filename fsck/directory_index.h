@@ -12,6 +12,7 @@
 #include "fsck/da_walk.h"
 #include "fsck/extent_sums.h"
 #include "fsck/file_view.h"
+#include "fsck/least_keys.h"
 #include "libfs/format/dir_leaf.h"
 
 namespace xdax::fsck {
@@ -22,12 +23,15 @@ class IndexSum {
   explicit IndexSum(std::uint64_t seed) : seed_(seed) {}
   void add(std::uint32_t hash, std::uint32_t address);
   [[nodiscard]] const Sum128& sum() const { return sum_; }
+  /// How many were added.
+  [[nodiscard]] std::uint64_t count() const { return count_; }
   /// Null: nothing is collected.
-  std::vector<std::uint64_t>* collect = nullptr;
+  LeastKeys* collect = nullptr;
 
  private:
   std::uint64_t seed_;
   Sum128 sum_;
+  std::uint64_t count_ = 0;
 };
 
 /// Finds names that are in a directory twice: equal hashes stand side by side in the index, and only their names are

@@ -84,15 +84,17 @@ std::vector<OwnedExtent> collect(const FileCheck& check, AgNumber ag, const Wind
     for_each_inode(
         check, range,
         [&](std::uint32_t place, ByteSpan bytes) {
-          if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) return;
-          file.ino = check.inodes.number(range.group, place);
-          file.inode = bytes;
-          collector.owner = file.ino;
-          collector.fork = Fork::kData;
-          ForkWalk(file, Fork::kData, collector).run();
-          if (file.core().forkoff == 0) return;
-          collector.fork = Fork::kAttr;
-          ForkWalk(file, Fork::kAttr, collector).run();
+          for (; !bytes.empty(); bytes = bytes.subspan(check.geometry.inode_bytes), ++place) {
+            if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) continue;
+            file.ino = check.inodes.number(range.group, place);
+            file.inode = bytes.first(check.geometry.inode_bytes);
+            collector.owner = file.ino;
+            collector.fork = Fork::kData;
+            ForkWalk(file, Fork::kData, collector).run();
+            if (file.core().forkoff == 0) continue;
+            collector.fork = Fork::kAttr;
+            ForkWalk(file, Fork::kAttr, collector).run();
+          }
         },
         [](std::uint32_t, const std::error_code&) {});
   });

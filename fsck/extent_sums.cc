@@ -1,5 +1,6 @@
 #include "fsck/extent_sums.h"
 
+#define XXH_INLINE_ALL  // keys are short: the call would cost as much as the hash
 #include <xxhash.h>
 
 #include "libfs/format/btree_records.h"

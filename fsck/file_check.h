@@ -65,6 +65,8 @@ struct FileCheck {
   std::uint64_t findings_limit = FindingList::kDefaultLimit;
   /// Bytes that lists collected for a comparison may take.
   std::uint64_t memory_bytes = 256ull << 20;
+  /// Everything in use is read too.
+  bool media = false;
   std::optional<LogSequence> log_head;
   std::uint64_t seed;
   ExtentHash hash;

@@ -56,7 +56,7 @@ Finding FileView::place(const char* structure, FsBlock block) const {
 }
 
 void FileView::check_stamp(LogSequence lsn, const Finding& where) {
-  if (!log_head || lsn <= *log_head || lsn == ~0ull) return;
+  if (!stamped_ahead(lsn)) return;
   Finding finding = where;
   finding.found = lsn;
   finding.expected = *log_head;
@@ -65,12 +65,7 @@ void FileView::check_stamp(LogSequence lsn, const Finding& where) {
 }
 
 bool ForkReader::mapped(FileBlock at, std::uint32_t length_blocks) const {
-  for (std::uint64_t done = 0; done < length_blocks;) {
-    const Extent* extent = map_.find(at + done);
-    if (extent == nullptr || extent->unwritten) return false;
-    done += extent->length_blocks - (at + done - extent->file_block);
-  }
-  return true;
+  return in_one_piece(at, length_blocks) == length_blocks;
 }
 
 std::optional<ForkReader::Piece> ForkReader::from_window(FileBlock at, std::uint32_t length_blocks) const {
@@ -78,63 +73,68 @@ std::optional<ForkReader::Piece> ForkReader::from_window(FileBlock at, std::uint
   if (at < window_start_) return std::nullopt;
   const std::uint64_t skip = at - window_start_;
   if (skip + length_blocks > window_.size() >> block_log) return std::nullopt;
+  const Extent& extent = *map_.find(at);
   return Piece{window_.subspan(static_cast<std::size_t>(skip << block_log), std::size_t{length_blocks} << block_log),
-               window_address_ + skip};
+               extent.start + (at - extent.file_block)};
 }
 
-bool ForkReader::read_contiguous(FsBlock start, MutableByteSpan buffer, Report report) {
-  ReadRequest request{.offset_bytes = file_.geometry.byte_of(start), .buffer = buffer, .error = {}};
-  file_.device.read_batch({&request, 1});
-  if (!request.error) return true;
-  if (report == Report::kNo) return false;
-  Finding finding = file_.place(structure_, start);
-  finding.detail = request.error.message();
-  file_.add(Problem::kIoUnreadable, std::move(finding));
+// How many blocks from `at` on can be read as one piece of the file: mapped, written and without a hole between them.
+std::uint64_t ForkReader::in_one_piece(FileBlock at, std::uint64_t most_blocks) const {
+  std::uint64_t blocks = 0;
+  while (blocks < most_blocks) {
+    const Extent* extent = map_.find(at + blocks);
+    if (extent == nullptr || extent->unwritten) break;
+    blocks += extent->length_blocks - (at + blocks - extent->file_block);
+  }
+  return std::min(blocks, most_blocks);
+}
+
+bool ForkReader::fill_window(FileBlock at, std::uint64_t length_blocks, Report report) {
+  const std::uint32_t block_log = file_.geometry.block_log;
+  window_ = {};
+  buffer_.resize(static_cast<std::size_t>(length_blocks << block_log));
+  requests_.clear();
+  for (std::uint64_t done = 0; done < length_blocks;) {
+    const Extent& extent = *map_.find(at + done);
+    const std::uint64_t skip = at + done - extent.file_block;
+    const std::uint64_t blocks = std::min<std::uint64_t>(length_blocks - done, extent.length_blocks - skip);
+    requests_.push_back({.offset_bytes = file_.geometry.byte_of(extent.start + skip),
+                         .buffer = MutableByteSpan(buffer_).subspan(static_cast<std::size_t>(done << block_log),
+                                                                    static_cast<std::size_t>(blocks << block_log)),
+                         .error = {}});
+    done += blocks;
+  }
+  file_.device.read_batch(requests_);
+  const auto failed = std::find_if(requests_.begin(), requests_.end(), [](const ReadRequest& r) { return !!r.error; });
+  if (failed == requests_.end()) {
+    window_start_ = at;
+    window_ = buffer_;
+    return true;
+  }
+  if (report == Report::kYes) {
+    const auto before = static_cast<std::uint64_t>(failed->buffer.data() - buffer_.data()) >> block_log;
+    const Extent& extent = *map_.find(at + before);
+    Finding finding = file_.place(structure_, extent.start + (at + before - extent.file_block));
+    finding.detail = failed->error.message();
+    file_.add(Problem::kIoUnreadable, std::move(finding));
+  }
   return false;
 }
 
 std::optional<ForkReader::Piece> ForkReader::read(FileBlock at, std::uint32_t length_blocks) {
-  if (const auto piece = from_window(at, length_blocks)) {
-    if (at == expected_next_) expected_next_ = at + length_blocks;
-    return piece;
-  }
+  // The first read may be the start of a walk: blocks of an index lie together, in whatever order they are asked for.
+  const bool in_order = !expected_next_ || at == *expected_next_;
+  if (in_order) expected_next_ = at + length_blocks;
+  if (const auto piece = from_window(at, length_blocks)) return piece;
   if (!mapped(at, length_blocks)) return std::nullopt;
-  const std::uint32_t block_log = file_.geometry.block_log;
-  const Extent& extent = *map_.find(at);
-  const std::uint64_t skip = at - extent.file_block;
-  const std::uint64_t left = extent.length_blocks - skip;
-  const bool in_order = at == expected_next_;
   expected_next_ = at + length_blocks;
-  window_ = {};
-  if (left >= length_blocks) {
-    const FsBlock start = extent.start + skip;
-    std::uint64_t ahead =
-        in_order ? std::max<std::uint64_t>(kReadAheadBytes >> block_log, length_blocks) : length_blocks;
-    ahead = std::min(ahead, left);
-    window_start_ = at;
-    window_address_ = start;
-    buffer_.resize(static_cast<std::size_t>(ahead << block_log));
-    // One bad sector must not cost the blocks read ahead with it; only what is asked for is reported.
-    if (ahead == length_blocks || !read_contiguous(start, buffer_, Report::kNo)) {
-      buffer_.resize(std::size_t{length_blocks} << block_log);
-      if (!read_contiguous(start, buffer_, Report::kYes)) return std::nullopt;
-    }
-    window_ = buffer_;
-    return from_window(at, length_blocks);
-  }
-  // In several extents: gathered into one piece, block by block of the disk where that changes.
-  buffer_.resize(std::size_t{length_blocks} << block_log);
-  const FsBlock first = extent.start + skip;
-  for (std::uint64_t done = 0; done < length_blocks;) {
-    const Extent& part = *map_.find(at + done);
-    const std::uint64_t part_skip = at + done - part.file_block;
-    const std::uint64_t blocks = std::min<std::uint64_t>(length_blocks - done, part.length_blocks - part_skip);
-    const MutableByteSpan target = MutableByteSpan(buffer_).subspan(static_cast<std::size_t>(done << block_log),
-                                                                    static_cast<std::size_t>(blocks << block_log));
-    if (!read_contiguous(part.start + part_skip, target, Report::kYes)) return std::nullopt;
-    done += blocks;
-  }
-  return Piece{ByteSpan(buffer_), first};
+  const std::uint64_t ahead =
+      in_order ? in_one_piece(at, std::max<std::uint64_t>(kReadAheadBytes >> file_.geometry.block_log, length_blocks))
+               : length_blocks;
+  // One bad sector must not cost the blocks read ahead with it; only what is asked for is reported.
+  if (ahead > length_blocks && fill_window(at, ahead, Report::kNo)) return from_window(at, length_blocks);
+  if (!fill_window(at, length_blocks, Report::kYes)) return std::nullopt;
+  return from_window(at, length_blocks);
 }
 
 }  // namespace xdax::fsck

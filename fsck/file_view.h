@@ -12,6 +12,7 @@
 #include "fsck/finding.h"
 #include "fsck/group_context.h"
 #include "libfs/base/bytes.h"
+#include "libfs/device/aligned_buffer.h"
 #include "libfs/device/device.h"
 #include "libfs/format/extent.h"
 #include "libfs/format/geometry.h"
@@ -46,6 +47,8 @@ class FileView {
   std::optional<LogSequence> log_head;
   /// For sums that stand for sets (fsck/extent_sums.h); nobody who makes an image can know it.
   std::uint64_t seed = 0;
+  /// What lists made to explain a difference may take.
+  std::uint64_t memory_bytes = 256ull << 20;
   InodeNumber ino;
   /// The whole inode; valid while the file is checked.
   ByteSpan inode;
@@ -60,7 +63,9 @@ class FileView {
     finding.problem = problem;
     findings.add(std::move(finding));
   }
-  /// Reports a structure stamped past the end of the log.
+  /// Whether a structure is stamped past the end of the log.
+  [[nodiscard]] bool stamped_ahead(LogSequence lsn) const { return log_head && lsn > *log_head && lsn != ~0ull; }
+  /// Reports a structure that is.
   void check_stamp(LogSequence lsn, const Finding& where);
 };
 
@@ -84,18 +89,19 @@ class ForkReader {
 
  private:
   [[nodiscard]] std::optional<Piece> from_window(FileBlock at, std::uint32_t length_blocks) const;
+  [[nodiscard]] std::uint64_t in_one_piece(FileBlock at, std::uint64_t most_blocks) const;
   enum class Report : std::uint8_t { kNo, kYes };
-  bool read_contiguous(FsBlock start, MutableByteSpan buffer, Report report);
+  [[nodiscard]] bool fill_window(FileBlock at, std::uint64_t length_blocks, Report report);
 
   FileView& file_;
   const ForkMap& map_;
   const char* structure_;
-  std::vector<std::byte> buffer_;
-  // What the buffer holds: blocks of one extent.
+  IoBytes buffer_;
+  std::vector<ReadRequest> requests_;
+  // What the buffer holds: blocks of the file without a hole.
   ByteSpan window_;
   FileBlock window_start_;
-  FsBlock window_address_;
-  FileBlock expected_next_;
+  std::optional<FileBlock> expected_next_;  ///< nothing before the first read
 };
 
 }  // namespace xdax::fsck

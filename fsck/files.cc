@@ -3,9 +3,11 @@
 #include "fsck/extent_compare.h"
 #include "fsck/inode_scan.h"
 #include "fsck/links.h"
+#include "fsck/media.h"
 #include "fsck/name_scan.h"
 #include "fsck/parent_compare.h"
 #include "fsck/paths.h"
+#include "libfs/base/math.h"
 
 namespace xdax::fsck {
 namespace {
@@ -51,7 +53,7 @@ FileTotals check_files(FileCheck& check, CheckObserver* observer, FindingList& f
   }
   {
     const std::uint64_t directories = all_directories(check.inodes).size();
-    Pass pass(observer, 3, (directories + kDirectoriesPerTask - 1) / kDirectoriesPerTask, "directories");
+    Pass pass(observer, 3, div_ceil(directories, directories_per_task(directories)), "directories");
     scan_names(check, findings, pass.step());
     pass.finish();
     totals.directories = directories;
@@ -65,6 +67,7 @@ FileTotals check_files(FileCheck& check, CheckObserver* observer, FindingList& f
   check_tree(check, findings);
   compare_extents(check, findings, skipped);
   if (check.geometry.features.parent()) compare_parents(check, findings, skipped);
+  if (check.media) check_media(check, observer, findings);
   find_paths(check, findings);
   for (std::uint64_t ag = 0; ag < check.inodes.group_count(); ++ag) {
     const GroupInodes& inodes = check.inodes.group(ag);

@@ -32,7 +32,12 @@ void check_tree_blocks(GroupContext& context, const Agf& agf, std::uint64_t free
 class GroupCheck {
  public:
   GroupCheck(GroupContext& context, const GroupHeaders& headers, const GroupOptions& options, GroupReport& report)
-      : context_(context), headers_(headers), hash_(options.hash), cover_(options.cover), report_(report) {}
+      : context_(context),
+        headers_(headers),
+        hash_(options.hash),
+        cover_(options.cover),
+        keep_free_(options.keep_free),
+        report_(report) {}
 
   void run(const std::function<void()>& step) {
     claim_fixed_places(context_);
@@ -126,6 +131,7 @@ class GroupCheck {
   const GroupHeaders& headers_;
   const ExtentHash* hash_;
   std::vector<Interval>* cover_;
+  bool keep_free_;
   GroupReport& report_;
   void facts() {
     GroupFacts& facts = report_.facts;
@@ -142,6 +148,9 @@ class GroupCheck {
       if (cover_ != nullptr) *cover_ = expected_cover();
     }
     facts.shared = std::move(refcounts_.shared);
+    if (keep_free_ && free_space_.intact) {
+      for (const auto& free : free_space_.extents) facts.free.push_back({free.start, free.length, 1});
+    }
   }
 
   // Every block that is neither free nor metadata belongs to one file, or to as many as its reference count says.

@@ -68,6 +68,8 @@ struct GroupFacts {
   std::optional<Sum128> owned;
   /// Free space, metadata and reference counts are known as a whole: the sum of what files must use.
   std::optional<Sum128> covered;
+  /// What is known to be free, in order; only when asked for.
+  std::vector<Interval> free;
 };
 
 struct GroupOptions {
@@ -79,6 +81,8 @@ struct GroupOptions {
   const ExtentHash* hash = nullptr;
   /// With it and the hash: gets how many files each block must belong to, where that is known.
   std::vector<Interval>* cover = nullptr;
+  /// With the hash: the facts say what is free.
+  bool keep_free = false;
   /// Called kGroupSteps times a group, from the thread that checks it.
   std::function<void()> step;
 };

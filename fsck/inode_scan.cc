@@ -14,7 +14,7 @@
 namespace xdax::fsck {
 namespace {
 
-constexpr std::uint32_t kBatchBytes = 1u << 20;
+constexpr std::uint32_t kBatchBytes = 256u << 10;
 
 // A run of inodes of one chunk that exist, and where it was read to.
 struct Run {
@@ -65,8 +65,13 @@ class ExtentGatherer final : public ExtentSink {
  private:
   void add(const OwnedExtent& extent, AgNumber ag) {
     if (ag.value() >= check_.owned.groups()) return;  // in a group that is not on the device: said already
-    owned_.add(ag.value(), check_.hash.owned(extent));
-    covered_.add(ag.value(), check_.hash.covered(extent.start, extent.length));
+    // Only the sum that there is something to compare with.
+    const GroupFacts& facts = check_.facts[ag.value()];
+    if (facts.owned) {
+      owned_.add(ag.value(), check_.hash.owned(extent));
+    } else if (facts.covered) {
+      covered_.add(ag.value(), check_.hash.covered(extent.start, extent.length));
+    }
   }
 
   // A file that is not marked writes in place, which would change the other owners.
@@ -128,7 +133,12 @@ class InodeScan {
 
   std::vector<DirectoryRecord> run() {
     for_each_inode(
-        check_, range_, [this](std::uint32_t place, ByteSpan bytes) { inode(place, bytes); },
+        check_, range_,
+        [this](std::uint32_t place, ByteSpan bytes) {
+          for (; !bytes.empty(); bytes = bytes.subspan(check_.geometry.inode_bytes), ++place) {
+            inode(place, bytes.first(check_.geometry.inode_bytes));
+          }
+        },
         [this](std::uint32_t place, const std::error_code& error) { unreadable(place, error); });
     return std::move(directories_);
   }
@@ -156,7 +166,9 @@ class InodeScan {
     if (!flaws.empty()) add_flaws(findings_, flaws, file_.place("inode"));
     if (flaws.has(FlawKind::kMagic)) return nothing_known(place);
     const InodeCore& core = file_.core();
-    if (!flaws.has(FlawKind::kChecksum) && !core_is_foreign(flaws)) file_.check_stamp(core.lsn, file_.place("inode"));
+    if (file_.stamped_ahead(core.lsn) && !flaws.has(FlawKind::kChecksum) && !core_is_foreign(flaws)) {
+      file_.check_stamp(core.lsn, file_.place("inode"));
+    }
     const bool in_use = inodes_.in_use(place);
     if (core.allocated() != in_use) {
       file_.add(in_use ? Problem::kInodeFree : Problem::kInodeAllocated, file_.place("inode"));
@@ -300,7 +312,7 @@ void for_each_inode(const FileCheck& check, const ChunkRange& range,
   const AgNumber ag(range.group);
   const std::uint32_t inode_bytes = check.geometry.inode_bytes;
   const std::uint32_t batch = std::max(1u, kBatchBytes / (inode_bytes * limits::kInodesPerChunk));
-  std::vector<std::byte> buffer;
+  IoBytes buffer;
   std::vector<Run> runs;
   std::vector<ReadRequest> requests;
   for (std::uint32_t first = 0; first < range.count; first += batch) {
@@ -326,23 +338,25 @@ void for_each_inode(const FileCheck& check, const ChunkRange& range,
     check.device.read_batch(requests);
     const bool whole = std::none_of(requests.begin(), requests.end(), [](const ReadRequest& r) { return !!r.error; });
     for (const Run& run : runs) {
+      if (whole) {
+        use(run.place, ByteSpan(buffer).subspan(run.at_bytes, std::size_t{run.count} * inode_bytes));
+        continue;
+      }
+      // A sector of the batch is bad: each inode by itself, so that it costs no more than it holds.
       for (std::uint32_t i = 0; i < run.count; ++i) {
         const std::uint32_t place = run.place + i;
         const MutableByteSpan bytes =
             MutableByteSpan(buffer).subspan(run.at_bytes + std::size_t{i} * inode_bytes, inode_bytes);
-        if (!whole) {
-          // A sector of the batch is bad: each inode by itself, so that it costs no more than it holds.
-          ReadRequest single{
-              .offset_bytes = check.geometry.byte_of(check.geometry.inode_number(ag, inodes.inode_at(place))),
-              .buffer = bytes,
-              .error = {}};
-          check.device.read_batch({&single, 1});
-          if (single.error) {
-            lost(place, single.error);
-            continue;
-          }
+        ReadRequest single{
+            .offset_bytes = check.geometry.byte_of(check.geometry.inode_number(ag, inodes.inode_at(place))),
+            .buffer = bytes,
+            .error = {}};
+        check.device.read_batch({&single, 1});
+        if (single.error) {
+          lost(place, single.error);
+        } else {
+          use(place, bytes);
         }
-        use(place, bytes);
       }
     }
   }

@@ -23,8 +23,9 @@ struct ChunkRange {
 };
 [[nodiscard]] std::vector<ChunkRange> chunk_ranges(const InodeTable& inodes);
 
-/// Calls `use(place, bytes)` for every inode of the range that could be read, in use or not; `lost(place, error)` for
-/// the others. `bytes` are valid during the call. Reads about a mebibyte at a time.
+/// Calls `use(place, bytes)` for all inodes of the range that could be read, in use or not, with one or several that
+/// follow each other from `place` on; `lost(place, error)` for each of the others. `bytes` are valid during the call.
+/// Reads about a quarter of a mebibyte at a time.
 void for_each_inode(const FileCheck& check, const ChunkRange& range,
                     const std::function<void(std::uint32_t place, ByteSpan bytes)>& use,
                     const std::function<void(std::uint32_t place, const std::error_code& error)>& lost);

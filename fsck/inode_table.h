@@ -70,9 +70,7 @@ class GroupInodes {
   [[nodiscard]] std::uint8_t marks(std::uint32_t place) const { return marks_[place].load(std::memory_order_relaxed); }
   void add_marks(std::uint32_t place, std::uint8_t marks) { marks_[place].fetch_or(marks, std::memory_order_relaxed); }
   /// The inode's own count, before any link is found.
-  void set_links(std::uint32_t place, std::uint32_t links) {
-    links_[place].fetch_add(links, std::memory_order_relaxed);
-  }
+  void set_links(std::uint32_t place, std::uint32_t links) { links_[place].store(links, std::memory_order_relaxed); }
   void take_link(std::uint32_t place) { links_[place].fetch_sub(1, std::memory_order_relaxed); }
   /// The count less the links found, modulo 2^32.
   [[nodiscard]] std::uint32_t links_left(std::uint32_t place) const {

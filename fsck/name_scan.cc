@@ -7,6 +7,7 @@
 
 #include "fsck/fork_walk.h"
 #include "fsck/parallel.h"
+#include "libfs/base/math.h"
 #include "libfs/cli/message.h"
 
 namespace xdax::fsck {
@@ -93,6 +94,7 @@ class NameScan {
       : check_(check), findings_(findings), links_(check.links), file_(check.device, check.geometry, findings) {
     file_.log_head = check.log_head;
     file_.seed = check.seed;
+    file_.memory_bytes = check.memory_bytes / std::max(1u, check.threads);
   }
 
   void directory(const DirectoryRef& ref) {
@@ -113,7 +115,7 @@ class NameScan {
   FindingSink& findings_;
   SumGatherer links_;
   FileView file_;
-  std::vector<std::byte> buffer_;
+  IoBytes buffer_;
 };
 
 }  // namespace
@@ -127,8 +129,8 @@ std::vector<DirectoryRef> all_directories(const InodeTable& inodes) {
   return all;
 }
 
-bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findings, FileView& file,
-                    std::vector<std::byte>& buffer, const std::function<void(FileView&, const ForkMap&)>& use) {
+bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findings, FileView& file, IoBytes& buffer,
+                    const std::function<void(FileView&, const ForkMap&)>& use) {
   buffer.resize(check.geometry.inode_bytes);
   ReadRequest request{.offset_bytes = check.geometry.byte_of(ino), .buffer = buffer, .error = {}};
   check.device.read_batch({&request, 1});
@@ -158,12 +160,13 @@ bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findin
 
 void scan_names(FileCheck& check, FindingList& findings, const std::function<void()>& step) {
   const std::vector<DirectoryRef> all = all_directories(check.inodes);
-  const std::uint64_t tasks = (all.size() + kDirectoriesPerTask - 1) / kDirectoriesPerTask;
+  const std::uint64_t per_task = directories_per_task(all.size());
+  const std::uint64_t tasks = div_ceil(std::uint64_t{all.size()}, per_task);
   run_tasks(check.threads, tasks, check.findings_limit, findings,
             [&](std::uint64_t task, std::size_t, FindingList& list) {
               NameScan scan(check, list);
-              const std::size_t first = static_cast<std::size_t>(task * kDirectoriesPerTask);
-              const std::size_t end = std::min<std::size_t>(first + kDirectoriesPerTask, all.size());
+              const std::size_t first = static_cast<std::size_t>(task * per_task);
+              const std::size_t end = std::min(first + static_cast<std::size_t>(per_task), all.size());
               for (std::size_t i = first; i < end; ++i) scan.directory(all[i]);
               step();
             });

@@ -19,14 +19,16 @@ struct DirectoryRef {
 
 /// Reads a directory once more and walks what it holds, telling `sink`. Nothing is reported when `findings` throws it
 /// away. False when the inode cannot be read any more.
-bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findings, FileView& file,
-                    std::vector<std::byte>& buffer, const std::function<void(FileView&, const ForkMap&)>& use);
+bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findings, FileView& file, IoBytes& buffer,
+                    const std::function<void(FileView&, const ForkMap&)>& use);
 
 /// The pass: fills in links, parents and sums of `check`.
 void scan_names(FileCheck& check, FindingList& findings, const std::function<void()>& step);
 
-/// Directories a task reads.
-inline constexpr std::uint64_t kDirectoriesPerTask = 64;
+/// How many directories a task reads: few enough that all threads end at about the same time.
+[[nodiscard]] constexpr std::uint64_t directories_per_task(std::uint64_t directories) {
+  return std::clamp<std::uint64_t>(directories / 64, 1, 64);
+}
 
 /// Throws findings away: for reading again what has been reported.
 class NoFindings final : public FindingSink {

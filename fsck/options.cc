@@ -68,8 +68,10 @@ void declare(CLI::App& app, Line& line) {
   app.add_flag("-V,--version", line.version, "print the version and exit");
   app.add_option("--progress", options.progress_fd, "-C[FD]: progress lines to descriptor FD; 0: standard output")
       ->type_name("FD");
+  app.add_flag("--media", options.media, "read everything in use too, and name the files that cannot be read");
   app.add_flag("--json", options.json, "print one JSON object for each device");
-  app.add_option("--threads", options.threads, "what is checked at once (default: the number of processors)")
+  app.add_option("--threads", options.threads,
+                 "what is checked at once (default: the number of processors, at least 8 where reading may wait)")
       ->check(CLI::Range(1u, kMaxThreads))
       ->type_name("N");
   app.add_option("--memory", line.memory, "what lists made to explain a difference may take (default: 256m)")
@@ -102,6 +104,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   Options& options = line.options;
   if (options.read_only + options.yes + options.preen > 1)
     return usage_error("only one of -n, -y and -a (or -p) may be given");
+  if (options.media && options.quick()) return usage_error("--media with -a or -p needs -f");
   if (options.devices.empty()) return usage_error("no device is given");
   const std::optional<IoChoice> io = parse_io_choice(line.io);
   if (!io) return usage_error(fmt::format("--io: \"{}\" is not auto, dax or uring", line.io));

@@ -18,6 +18,7 @@ struct Options {
   bool force = false;              ///< -f
   bool verbose = false;            ///< -v
   bool json = false;               ///< --json
+  bool media = false;              ///< --media
   std::optional<int> progress_fd;  ///< -C[fd]
   unsigned threads = 0;            ///< 0: as many as there are processors
   /// --memory: bytes that lists collected to explain a difference may take.

@@ -124,7 +124,7 @@ class ParentComparison {
   void each_entry(const LinkUse& use) {
     NoFindings silence;
     FileView file(check_.device, check_.geometry, silence);
-    std::vector<std::byte> buffer;
+    IoBytes buffer;
     for (const DirectoryRef& ref : all_directories(check_.inodes)) {
       const GroupInodes& group = check_.inodes.group(ref.group);
       const InodeNumber ino = check_.inodes.number(ref.group, group.directories[ref.index].place);
@@ -143,15 +143,17 @@ class ParentComparison {
     for_each_inode(
         check_, {static_cast<std::uint32_t>(ag_), 0, chunks},
         [&](std::uint32_t place, ByteSpan bytes) {
-          if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) return;
-          file.ino = check_.inodes.number(ag_, place);
-          file.inode = bytes;
-          if (file.core().forkoff == 0) return;
-          ForkMap attr;
-          MapKeeper keeper(attr);
-          attr.intact = ForkWalk(file, Fork::kAttr, keeper).run().intact;
-          LinkPointers sink(check_, file.ino, use);
-          static_cast<void>(check_attributes(file, attr, sink));
+          for (; !bytes.empty(); bytes = bytes.subspan(check_.geometry.inode_bytes), ++place) {
+            if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) continue;
+            file.ino = check_.inodes.number(ag_, place);
+            file.inode = bytes.first(check_.geometry.inode_bytes);
+            if (file.core().forkoff == 0) continue;
+            ForkMap attr;
+            MapKeeper keeper(attr);
+            attr.intact = ForkWalk(file, Fork::kAttr, keeper).run().intact;
+            LinkPointers sink(check_, file.ino, use);
+            static_cast<void>(check_attributes(file, attr, sink));
+          }
         },
         [](std::uint32_t, const std::error_code&) {});
   }

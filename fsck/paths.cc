@@ -94,7 +94,7 @@ class PathFinder {
   FileCheck& check_;
   NoFindings silence_;
   FileView file_;
-  std::vector<std::byte> buffer_;
+  IoBytes buffer_;
   Names names_;
 };
 

@@ -180,6 +180,8 @@ class FsckFindings : public ::testing::Test {
     std::set<std::string> expected(row.companions.begin(), row.companions.end());
     expected.insert(row.id);
     EXPECT_EQ(ids_of(result), expected) << describe_all(result);
+    // Neither threads nor memory make a difference, but for how often the device is read.
+    EXPECT_EQ(describe_all(fsck::check_filesystem(device, {.threads = 1, .memory_bytes = 1})), describe_all(result));
     const bool only_information =
         row.companions.empty() && fsck::row_of(*fsck::find_problem(row.id)).severity == fsck::Severity::kInfo;
     EXPECT_NE(result.findings.has_problems(), only_information);
@@ -400,6 +402,34 @@ fsck::CheckResult check_endless_groups() {
   sb.inoalignmt = 4;
   seal(device.bytes().first(512), offsetof(Superblock, crc));
   return fsck::check_filesystem(device, {.threads = 2});
+}
+
+TEST_F(FsckFindings, MediaNamesTheFilesThatCannotBeRead) {
+  OverlayDevice overlay(base(Base::kFiles));
+  ImageEditor editor(overlay);
+  const FsBlock block = FileEditor(editor, names_.files).address("small_clone", Fork::kData, FileBlock(3));
+  FaultDevice device(overlay, 1);
+  device.add_rule(
+      {.operation = FaultOperation::kRead, .offset_bytes = editor.geometry().byte_of(block) + 512, .length_bytes = 1});
+  EXPECT_EQ(ids_of(fsck::check_filesystem(device, {.threads = 2})), std::set<std::string>());
+  const fsck::CheckResult result = fsck::check_filesystem(device, {.threads = 2, .media = true});
+  std::set<std::string> found;
+  for (const fsck::Finding& finding : result.findings.findings()) {
+    EXPECT_EQ(finding.problem, fsck::Problem::kIoUnreadable);
+    EXPECT_EQ(finding.byte, editor.geometry().byte_of(block));
+    EXPECT_EQ(finding.length_blocks, 1u);
+    found.insert(fmt::format("{} {} {}", finding.structure, finding.path, finding.detail));
+  }
+  EXPECT_EQ(found, (std::set<std::string>{"media  the files that hold it are named apart",
+                                          "data /small_clone file block 3", "data /small_source file block 3"}))
+      << describe_all(result);
+}
+
+TEST_F(FsckFindings, MediaOfASoundDeviceIsSound) {
+  for (const Base which : {Base::kFilled, Base::kFiles, Base::kCounted}) {
+    const fsck::CheckResult result = fsck::check_filesystem(base(which), {.threads = 2, .media = true});
+    EXPECT_EQ(ids_of(result), std::set<std::string>()) << describe_all(result);
+  }
 }
 
 TEST(FsckBounds, EndlessGroupsAreAbandoned) {

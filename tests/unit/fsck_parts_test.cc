@@ -14,6 +14,7 @@
 #include "fsck/finding.h"
 #include "fsck/flaw_findings.h"
 #include "fsck/intervals.h"
+#include "fsck/least_keys.h"
 #include "fsck/options.h"
 #include "fsck/problems.h"
 #include "fsck/report.h"
@@ -177,6 +178,48 @@ std::vector<std::string> overlaps(Claims& claims, const std::vector<Interval>& f
                      finding.detail);
   }
   return result;
+}
+
+// Two sets compared in windows of a few keys are compared as a whole.
+TEST(LeastKeys, WindowsShowEveryDifferenceOnceAndInOrder) {
+  std::mt19937_64 random(7);
+  for (unsigned round = 0; round < 200; ++round) {
+    const std::size_t limit = 1 + random() % 9;
+    std::vector<std::uint64_t> sides[2];
+    for (std::vector<std::uint64_t>& side : sides) {
+      const std::uint64_t count = random() % 120;
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const std::uint64_t key = random() % 60;
+        side.push_back(key == 59 ? ~0ull : key);
+      }
+    }
+    using Found = std::vector<std::tuple<std::uint64_t, unsigned, std::uint64_t>>;
+    Found expected;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const std::uint64_t key = i == 59 ? ~0ull : i;
+      const auto left = static_cast<std::uint64_t>(std::count(sides[0].begin(), sides[0].end(), key));
+      const auto right = static_cast<std::uint64_t>(std::count(sides[1].begin(), sides[1].end(), key));
+      if (left > right) expected.emplace_back(key, 0u, left - right);
+      if (right > left) expected.emplace_back(key, 1u, right - left);
+    }
+    Found found;
+    unsigned windows = 0;
+    for (std::uint64_t from = 0, until = 0; until != ~0ull; from = until + 1) {
+      ASSERT_LT(++windows, 200u);
+      LeastKeys left(from, ~0ull, limit);
+      for (const std::uint64_t key : sides[0]) left.add(key);
+      const auto& in_left = left.settle();
+      LeastKeys right(from, left.until(), limit);
+      for (const std::uint64_t key : sides[1]) right.add(key);
+      const auto& in_right = right.settle();
+      EXPECT_LE(std::max(in_left.size(), in_right.size()), limit);
+      until = right.until();
+      compare_counts(
+          in_left, in_right, until, [&](std::uint64_t key, std::uint64_t times) { found.emplace_back(key, 0u, times); },
+          [&](std::uint64_t key, std::uint64_t times) { found.emplace_back(key, 1u, times); });
+    }
+    EXPECT_EQ(found, expected) << "round " << round;
+  }
 }
 
 TEST(Claims, OverlapsAreReportedOnce) {
