@@ -94,10 +94,10 @@ void read_stretch(const FileCheck& check, const Stretch& stretch, IoBytes& buffe
     requests.clear();
     for (std::size_t i = 0; i < kRequestsOfBatch && done < stretch.length; ++i) {
       const std::uint32_t blocks = std::min(request_blocks, stretch.length - done);
-      requests.push_back({.offset_bytes = geometry.byte_of(AgNumber(stretch.group), AgBlock(stretch.start + done)),
-                          .buffer = MutableByteSpan(buffer).subspan(i * kRequestBytes,
-                                                                    std::size_t{blocks} << geometry.block_log),
-                          .error = {}});
+      requests.push_back(
+          {.offset_bytes = geometry.byte_of(AgNumber(stretch.group), AgBlock(stretch.start + done)),
+           .buffer = MutableByteSpan(buffer).subspan(i * kRequestBytes, std::size_t{blocks} << geometry.block_log),
+           .error = {}});
       done += blocks;
     }
     check.device.read_batch(requests);
@@ -145,14 +145,16 @@ class Owners final : public ExtentSink {
     const std::uint32_t start = geometry.ag_block_of(extent.start).value();
     const std::uint64_t end = std::uint64_t{start} + extent.length_blocks;
     const std::vector<Interval>& list = bad_[group];
-    for (auto it = std::partition_point(list.begin(), list.end(), [start](const Interval& i) { return i.end() <= start; });
+    for (auto it =
+             std::partition_point(list.begin(), list.end(), [start](const Interval& i) { return i.end() <= start; });
          it != list.end() && it->start < end; ++it) {
       const std::uint32_t first = std::max(it->start, start);
       Finding finding = file_.place("data", extent.start + (first - start));
       finding.length_blocks = static_cast<std::uint32_t>(std::min(it->end(), end) - first);
       const std::uint64_t at = extent.file_block.value() + (first - start);
-      finding.detail = finding.length_blocks == 1 ? fmt::format("file block {}", at)
-                                                  : fmt::format("file blocks {} to {}", at, at + finding.length_blocks - 1);
+      finding.detail = finding.length_blocks == 1
+                           ? fmt::format("file block {}", at)
+                           : fmt::format("file blocks {} to {}", at, at + finding.length_blocks - 1);
       file_.add(Problem::kIoUnreadable, std::move(finding));
     }
   }

@@ -88,6 +88,32 @@ class EntryCheck final : public DirectorySink {
   std::uint32_t generation_;
 };
 
+// Walks a directory whose inode was read as `request` says.
+bool use_directory(const FileCheck& check, const ReadRequest& request, FindingSink& findings, FileView& file,
+                   const std::function<void(FileView&, const ForkMap&)>& use) {
+  file.inode = request.buffer;
+  if (request.error) {
+    Finding finding = file.place("inode");
+    finding.problem = Problem::kIoUnreadable;
+    finding.detail = request.error.message();
+    findings.add(std::move(finding));
+    return false;
+  }
+  if (file.core().magic != InodeCore::kMagic || file.core().type() != FileType::kDirectory) return false;
+  ForkMap data;
+  {
+    // The pass over inodes has reported whatever is wrong with the fork.
+    NoFindings silence;
+    FileView quiet(check.device, check.geometry, silence);
+    quiet.ino = file.ino;
+    quiet.inode = file.inode;
+    MapKeeper keeper(data);
+    data.intact = ForkWalk(quiet, Fork::kData, keeper).run().intact;
+  }
+  use(file, data);
+  return true;
+}
+
 class NameScan {
  public:
   NameScan(FileCheck& check, FindingSink& findings)
@@ -97,25 +123,43 @@ class NameScan {
     file_.memory_bytes = check.memory_bytes / std::max(1u, check.threads);
   }
 
-  void directory(const DirectoryRef& ref) {
+  // Their inodes are read at once.
+  void directories(std::span<const DirectoryRef> refs) {
+    const std::size_t inode_bytes = check_.geometry.inode_bytes;
+    IoBytes inodes(refs.size() * inode_bytes);
+    std::vector<ReadRequest> requests;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      requests.push_back({.offset_bytes = check_.geometry.byte_of(number_of(refs[i])),
+                          .buffer = MutableByteSpan(inodes).subspan(i * inode_bytes, inode_bytes),
+                          .error = {}});
+    }
+    check_.device.read_batch(requests);
+    for (std::size_t i = 0; i < refs.size(); ++i) one(refs[i], requests[i]);
+  }
+
+ private:
+  [[nodiscard]] InodeNumber number_of(const DirectoryRef& ref) const {
+    return check_.inodes.number(ref.group, check_.inodes.group(ref.group).directories[ref.index].place);
+  }
+
+  void one(const DirectoryRef& ref, const ReadRequest& request) {
     GroupInodes& group = check_.inodes.group(ref.group);
     DirectoryRecord& record = group.directories[ref.index];
-    const InodeNumber ino = check_.inodes.number(ref.group, record.place);
+    const InodeNumber ino = number_of(ref);
     group.take_link(record.place);                                         // "."
     if (ino == check_.geometry.root_inode) group.take_link(record.place);  // its own ".."
-    const bool read = read_directory(check_, ino, findings_, file_, buffer_, [&](FileView& file, const ForkMap& data) {
+    file_.ino = ino;
+    const bool read = use_directory(check_, request, findings_, file_, [&](FileView& file, const ForkMap& data) {
       EntryCheck entries(check_, file, links_, group, record);
       if (!check_directory(file, data, entries).complete || !data.intact) check_.incomplete_directories.add(ino);
     });
     if (!read) check_.incomplete_directories.add(ino);
   }
 
- private:
   FileCheck& check_;
   FindingSink& findings_;
   SumGatherer links_;
   FileView file_;
-  IoBytes buffer_;
 };
 
 }  // namespace
@@ -135,27 +179,7 @@ bool read_directory(const FileCheck& check, InodeNumber ino, FindingSink& findin
   ReadRequest request{.offset_bytes = check.geometry.byte_of(ino), .buffer = buffer, .error = {}};
   check.device.read_batch({&request, 1});
   file.ino = ino;
-  file.inode = buffer;
-  if (request.error) {
-    Finding finding = file.place("inode");
-    finding.problem = Problem::kIoUnreadable;
-    finding.detail = request.error.message();
-    findings.add(std::move(finding));
-    return false;
-  }
-  if (file.core().magic != InodeCore::kMagic || file.core().type() != FileType::kDirectory) return false;
-  ForkMap data;
-  {
-    // The pass over inodes has reported whatever is wrong with the fork.
-    NoFindings silence;
-    FileView quiet(check.device, check.geometry, silence);
-    quiet.ino = ino;
-    quiet.inode = buffer;
-    MapKeeper keeper(data);
-    data.intact = ForkWalk(quiet, Fork::kData, keeper).run().intact;
-  }
-  use(file, data);
-  return true;
+  return use_directory(check, request, findings, file, use);
 }
 
 void scan_names(FileCheck& check, FindingList& findings, const std::function<void()>& step) {
@@ -167,7 +191,7 @@ void scan_names(FileCheck& check, FindingList& findings, const std::function<voi
               NameScan scan(check, list);
               const std::size_t first = static_cast<std::size_t>(task * per_task);
               const std::size_t end = std::min(first + static_cast<std::size_t>(per_task), all.size());
-              for (std::size_t i = first; i < end; ++i) scan.directory(all[i]);
+              scan.directories(std::span(all).subspan(first, end - first));
               step();
             });
 }
