@@ -30,7 +30,8 @@ struct HostileFile {
 };
 
 // Gives a block the identity and the checksum of what its magic says it is.
-inline void put_right(MutableByteSpan block, const Geometry& geometry, FsBlock address, InodeNumber ino, bool checksum) {
+inline void put_right(MutableByteSpan block, const Geometry& geometry, FsBlock address, InodeNumber ino,
+                      bool checksum) {
   const std::uint64_t place = geometry.disk_address(address).value();
   const auto header = [&]<class T>(std::type_identity<T>, std::size_t bytes, std::size_t crc) {
     auto& info = mutable_view<T>(block);
@@ -75,8 +76,8 @@ inline HostileFile hostile_file(const Geometry& geometry, const std::uint8_t* da
   const std::uint8_t* at = data + 1 + file.inode.size();
   const std::size_t content_bytes =
       std::min<std::size_t>(size - 1 - file.inode.size(), kMostBlocks * geometry.block_bytes);
-  file.device =
-      std::make_unique<MemoryDevice>(MemoryOptions{.size_bytes = (kFirstBlock + kMostBlocks) * std::uint64_t{geometry.block_bytes}});
+  file.device = std::make_unique<MemoryDevice>(
+      MemoryOptions{.size_bytes = (kFirstBlock + kMostBlocks) * std::uint64_t{geometry.block_bytes}});
   const MutableByteSpan content = file.device->bytes().subspan(std::size_t{kFirstBlock} * geometry.block_bytes);
   std::memcpy(content.data(), at, content_bytes);
 

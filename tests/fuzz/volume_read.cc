@@ -114,7 +114,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         attempt([&] { read_file(reader, inode); });
         break;
       case FileType::kSymlink:
-        attempt([&] { fuzz::require(!read_symlink(reader, inode).empty()); });
+        attempt([&] { fuzz::require(read_symlink(reader, inode).size() <= limits::kMaxSymlinkBytes); });
         break;
       default:
         break;
