@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "libfs/base/error.h"
+#include "libfs/journal/log_ring.h"
 
 namespace xdax {
 namespace {
@@ -38,7 +38,7 @@ struct Record {
 class Scanner {
  public:
   Scanner(Device& device, const LogPlace& place, LogSummary& summary)
-      : device_(device), place_(place), summary_(summary) {}
+      : ring_(device, place), place_(place), summary_(summary) {}
 
   void run() {
     if (place_.blocks < 4) throw Undecidable{fmt::format("it has only {} blocks", place_.blocks)};
@@ -57,20 +57,8 @@ class Scanner {
   }
 
  private:
-  [[nodiscard]] std::uint32_t ring(std::uint64_t block) const {
-    return static_cast<std::uint32_t>(block % place_.blocks);
-  }
-
-  // Reads `count` blocks from `first` on, around the end of the ring.
-  ByteSpan read(std::uint32_t first, std::uint32_t count) {
-    buffer_.resize(std::size_t{count} * kBasicBlockBytes);
-    const std::uint32_t before_end = std::min(count, place_.blocks - first);
-    const std::size_t before_end_bytes = std::size_t{before_end} * kBasicBlockBytes;
-    device_.read(place_.offset_bytes + std::uint64_t{first} * kBasicBlockBytes,
-                 MutableByteSpan(buffer_).first(before_end_bytes));
-    if (before_end < count) device_.read(place_.offset_bytes, MutableByteSpan(buffer_).subspan(before_end_bytes));
-    return buffer_;
-  }
+  ByteSpan read(std::uint32_t first, std::uint32_t count) { return ring_.read(first, count); }
+  [[nodiscard]] std::uint32_t ring(std::uint64_t block) const { return ring_.wrap(block); }
 
   static std::uint32_t cycle_of(ByteSpan block) {
     const std::uint32_t word = view<be32>(block);
@@ -174,15 +162,11 @@ class Scanner {
     return std::nullopt;
   }
 
-  [[nodiscard]] LogRecordExpectation expectation(std::uint32_t block) const {
-    return {.user_uuid = place_.user_uuid, .block = block, .log_blocks = place_.blocks};
-  }
-
   // Reads and verifies the record at `block`. `blocks` is 0 when not even its size can be believed.
   Record read_record(std::uint32_t block) {
     Record record;
     const ByteSpan header_bytes = read(block, 1);
-    if (!sound_but_for_uuid(verify_log_record_header(header_bytes, expectation(block)))) return record;
+    if (!sound_but_for_uuid(verify_log_record_header(header_bytes, ring_.expectation(block)))) return record;
     const auto header = view<LogRecordHeader>(header_bytes);
     if (header.blank()) return record;
     record.lsn = Lsn::decode(header.lsn);
@@ -191,7 +175,7 @@ class Scanner {
     record.blocks = header_blocks + header.len / kBasicBlockBytes;
     if (record.blocks > place_.blocks) return record;
     const ByteSpan bytes = read(block, record.blocks);
-    const Flaws flaws = verify_log_record(bytes, expectation(block));
+    const Flaws flaws = verify_log_record(bytes, ring_.expectation(block));
     const bool checksum_only = std::all_of(flaws.begin(), flaws.end(), [](const Flaw& flaw) {
       return flaw.kind == FlawKind::kUuid || flaw.kind == FlawKind::kChecksum;
     });
@@ -211,17 +195,11 @@ class Scanner {
     return true;
   }
 
-  [[nodiscard]] Lsn after(const Record& record) const {
-    const std::uint64_t end = std::uint64_t{record.lsn.block} + record.blocks;
-    if (end < place_.blocks) return {.cycle = record.lsn.cycle, .block = static_cast<std::uint32_t>(end)};
-    return {.cycle = next_log_cycle(record.lsn.cycle), .block = ring(end)};
-  }
+  [[nodiscard]] Lsn after(const Record& record) const { return ring_.after(record.lsn, record.blocks); }
 
   // Goes from record to record. Each must start where the one before it ends.
   void follow(Lsn tail, Lsn head) {
-    std::uint64_t left = tail.block <= head.block && tail.cycle == head.cycle
-                             ? head.block - tail.block
-                             : std::uint64_t{place_.blocks} - tail.block + head.block;
+    std::uint64_t left = ring_.distance(tail, head);
     Lsn at = tail;
     while (left > 0) {
       const Record record = read_record(at.block);
@@ -243,10 +221,9 @@ class Scanner {
     }
   }
 
-  Device& device_;
+  LogRing ring_;
   const LogPlace& place_;
   LogSummary& summary_;
-  std::vector<std::byte> buffer_;
   std::uint32_t end_ = 0;    // 1 to place_.blocks: the block after the newest one
   bool first_turn_ = false;  // the ring has never been filled
 };

@@ -1,0 +1,97 @@
+#include "libfs/recovery/recovery.h"
+
+#include <fmt/format.h>
+
+#include "libfs/base/crc32c.h"
+#include "libfs/base/error.h"
+#include "libfs/format/agf.h"
+#include "libfs/format/agi.h"
+#include "libfs/format/superblock.h"
+#include "libfs/journal/log_end.h"
+
+namespace xdax {
+namespace {
+
+class Recovery {
+ public:
+  Recovery(Device& device, const Geometry& geometry) : device_(device), geometry_(geometry) {}
+
+  RecoveryReport run() {
+    const LogPlace place = LogPlace::of(geometry_);
+    report_.log = read_log_summary(device_, place);
+    if (report_.log.state == LogState::kClean) return std::move(report_);
+    if (report_.log.state != LogState::kDirty && !(report_.log.tail && report_.log.head)) {
+      throw RefusalError(Errc::kNotSupported, fmt::format("{}: the log cannot be replayed: it is {}: {}",
+                                                          device_.name(), to_string(report_.log.state),
+                                                          report_.log.detail));
+    }
+    Replay replay(device_, geometry_);
+    report_.walk = walk_log(device_, place, report_.log,
+                            [&](const LogTransaction& transaction) { replay.look_ahead(transaction); });
+    report_.walk = walk_log(device_, place, report_.log,
+                            [&](const LogTransaction& transaction) { replay.apply(transaction); });
+    report_.counts = replay.counts();
+    report_.unfinished = replay.unfinished();
+    groups();
+    counters();
+    return std::move(report_);
+  }
+
+ private:
+  template <class Header>
+  [[nodiscard]] Header header(AgNumber ag, std::uint32_t index, const char* name,
+                              Flaws (*verify)(ByteSpan, const Geometry&, AgNumber)) const {
+    std::vector<std::byte> sector(geometry_.sector_bytes);
+    device_.read(geometry_.header_byte(ag, index), sector);
+    if (const Flaws flaws = verify(sector, geometry_, ag); !flaws.empty()) {
+      throw CorruptionError(Errc::kBadStructure, fmt::format("{}: {} {}: {} ought to be {}", device_.name(), name,
+                                                             ag.value(), flaws[0].field, flaws[0].rule));
+    }
+    return view<Header>(sector);
+  }
+
+  void groups() {
+    for (std::uint32_t i = 0; i < geometry_.ag_count; ++i) {
+      const AgNumber ag(i);
+      const auto agf = header<Agf>(ag, 1, "agf", verify_agf);
+      const auto agi = header<Agi>(ag, 2, "agi", verify_agi);
+      free_blocks_ += std::uint64_t{agf.freeblks} + agf.flcount + agf.btreeblks;
+      inodes_ += agi.count;
+      free_inodes_ += agi.freecount;
+      for (const be32& head : agi.unlinked) {
+        if (head != kNullAgInode.value()) ++report_.unlinked_lists;
+      }
+    }
+  }
+
+  // They are only kept up to date in memory.
+  void counters() {
+    std::vector<std::byte> sector(geometry_.sector_bytes);
+    device_.read(0, sector);
+    auto& superblock = mutable_view<Superblock>(sector);
+    superblock.icount = inodes_;
+    superblock.ifree = free_inodes_;
+    superblock.fdblocks = free_blocks_;
+    seal(sector, offsetof(Superblock, crc));
+    device_.write(0, sector);
+  }
+
+  Device& device_;
+  const Geometry& geometry_;
+  RecoveryReport report_;
+  std::uint64_t free_blocks_ = 0;
+  std::uint64_t inodes_ = 0;
+  std::uint64_t free_inodes_ = 0;
+};
+
+}  // namespace
+
+RecoveryReport replay_log(Device& device, const Geometry& geometry) { return Recovery(device, geometry).run(); }
+
+RecoveryReport recover(Device& device, const Geometry& geometry) {
+  RecoveryReport report = replay_log(device, geometry);
+  if (report.log.state == LogState::kDirty && report.complete()) end_log(device, geometry, report.log);
+  return report;
+}
+
+}  // namespace xdax
