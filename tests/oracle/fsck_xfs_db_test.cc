@@ -1,5 +1,5 @@
-// Damage made by somebody else's hand: xfs_db writes one field of an image that mkfs.xfs made and the kernel filled, and
-// puts the checksum right. fsck.xdax finds each, and names what it is.
+// Damage made by somebody else's hand: xfs_db writes one field of an image that mkfs.xfs made and the kernel filled,
+// and puts the checksum right. fsck.xdax finds each, and names what it is.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
