@@ -16,7 +16,11 @@ constexpr std::uint32_t kStaleBytes = 2u << 20;            // eight records of t
 class End {
  public:
   End(Device& device, const Geometry& geometry, const LogSummary& summary)
-      : device_(device), place_(LogPlace::of(geometry)), ring_(device, place_), geometry_(geometry), head_(*summary.head) {}
+      : device_(device),
+        place_(LogPlace::of(geometry)),
+        ring_(device, place_),
+        geometry_(geometry),
+        head_(*summary.head) {}
 
   void run() {
     const std::uint32_t blocks = unmount_record();
@@ -82,8 +86,7 @@ class End {
   }
 
   void write(std::uint32_t first, ByteSpan bytes) {
-    const std::size_t before_end =
-        std::min(bytes.size(), std::size_t{place_.blocks - first} * kBasicBlockBytes);
+    const std::size_t before_end = std::min(bytes.size(), std::size_t{place_.blocks - first} * kBasicBlockBytes);
     device_.write(place_.offset_bytes + std::uint64_t{first} * kBasicBlockBytes, bytes.first(before_end));
     if (before_end < bytes.size()) device_.write(place_.offset_bytes, bytes.subspan(before_end));
   }

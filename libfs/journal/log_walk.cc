@@ -114,8 +114,7 @@ class Walk {
       const std::size_t count = view<LogItemHeader>(regions[i]).size;
       if (count == 0 || count > regions.size() - i) throw Damaged{"an item has more regions than there are"};
       const auto begin = regions.begin() + static_cast<std::ptrdiff_t>(i);
-      transaction.items.push_back(
-          {.type = *type, .regions = {begin, begin + static_cast<std::ptrdiff_t>(count)}});
+      transaction.items.push_back({.type = *type, .regions = {begin, begin + static_cast<std::ptrdiff_t>(count)}});
       i += count;
     }
     ++result_.transactions;

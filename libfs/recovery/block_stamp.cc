@@ -34,6 +34,10 @@ bool is_short_btree(std::uint32_t magic) {
 
 std::uint64_t BlockStamp::lsn(ByteSpan block) const { return view<be64>(block, lsn_offset); }
 
+bool BlockStamp::whole(ByteSpan block) const {
+  return view<le32>(block, crc_offset) == structure_checksum(block, crc_offset);
+}
+
 void BlockStamp::set(MutableByteSpan block, std::uint64_t lsn) const {
   mutable_view<be64>(block, lsn_offset) = lsn;
   seal(block, crc_offset);

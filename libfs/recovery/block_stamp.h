@@ -20,6 +20,8 @@ struct BlockStamp {
 
   [[nodiscard]] std::uint64_t lsn(ByteSpan block) const;
   [[nodiscard]] const Uuid& uuid(ByteSpan block) const { return view<Uuid>(block, uuid_offset); }
+  /// Whether the checksum is right: otherwise the block may have been written in part, and its LSN says nothing.
+  [[nodiscard]] bool whole(ByteSpan block) const;
   /// Stores `lsn` and the checksum of the whole.
   void set(MutableByteSpan block, std::uint64_t lsn) const;
 };

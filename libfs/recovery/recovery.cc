@@ -21,16 +21,17 @@ class Recovery {
     report_.log = read_log_summary(device_, place);
     if (report_.log.state == LogState::kClean) return std::move(report_);
     if (report_.log.state != LogState::kDirty && !(report_.log.tail && report_.log.head)) {
-      throw RefusalError(Errc::kNotSupported, fmt::format("{}: the log cannot be replayed: it is {}: {}",
-                                                          device_.name(), to_string(report_.log.state),
-                                                          report_.log.detail));
+      throw RefusalError(Errc::kNotSupported,
+                         fmt::format("{}: the log cannot be replayed: it is {}: {}", device_.name(),
+                                     to_string(report_.log.state), report_.log.detail));
     }
     Replay replay(device_, geometry_);
     report_.walk = walk_log(device_, place, report_.log,
                             [&](const LogTransaction& transaction) { replay.look_ahead(transaction); });
-    report_.walk = walk_log(device_, place, report_.log,
-                            [&](const LogTransaction& transaction) { replay.apply(transaction); });
+    report_.walk =
+        walk_log(device_, place, report_.log, [&](const LogTransaction& transaction) { replay.apply(transaction); });
     report_.counts = replay.counts();
+    for (const std::uint64_t ino : replay.inodes()) report_.inodes.emplace_back(ino);
     report_.unfinished = replay.unfinished();
     groups();
     counters();

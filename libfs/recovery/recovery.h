@@ -18,10 +18,11 @@
 namespace xdax {
 
 struct RecoveryReport {
-  LogSummary log;        ///< as it was found
-  LogWalkResult walk;    ///< of the records
+  LogSummary log;      ///< as it was found
+  LogWalkResult walk;  ///< of the records
   ReplayCounts counts;
-  std::vector<LogItem> unfinished;  ///< intents, in order
+  std::vector<InodeNumber> inodes;   ///< that the log names, in order
+  std::vector<LogItem> unfinished;   ///< intents, in order
   std::uint64_t unlinked_lists = 0;  ///< that are not empty
 
   /// Nothing of the log was left out, and nothing has to follow.

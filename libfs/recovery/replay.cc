@@ -144,6 +144,17 @@ void Replay::apply(const LogTransaction& transaction) {
   }
 }
 
+// Whether what is on disk, stamped `there`, is as new as the change, and counts what it says.
+bool Replay::as_new(std::uint64_t there, Lsn lsn, bool whole, bool when_equal) {
+  if (!whole) {
+    ++counts_.torn;
+    return false;
+  }
+  const bool newer = there != 0 && there != kNoLsn && (when_equal ? there >= lsn.encode() : there > lsn.encode());
+  if (newer) ++counts_.newer;
+  return newer;
+}
+
 void Replay::give_up(const LogItem& item) {
   const auto& format = view<BufLogFormat>(item.regions[0]);
   const auto found = given_up_.find({format.blkno, format.len});
@@ -166,12 +177,9 @@ void Replay::buffer(const LogItem& item, Lsn lsn) {
     dquot_buffer(item, buffer, lsn);
   } else {
     const auto old = stamp_of(buffer.bytes);
-    if (old && old->uuid(buffer.bytes) == geometry_.uuid) {
-      const std::uint64_t there = old->lsn(buffer.bytes);
-      if (there != 0 && there != kNoLsn && there >= lsn.encode()) {
-        ++counts_.newer;
-        return;
-      }
+    if (old && old->uuid(buffer.bytes) == geometry_.uuid &&
+        as_new(old->lsn(buffer.bytes), lsn, old->whole(buffer.bytes), true)) {
+      return;
     }
     copy_regions(item, buffer);
     if (format.content() == BufLogType::kInodes) {
@@ -227,6 +235,7 @@ void Replay::dquot_buffer(const LogItem& item, Buffer& buffer, Lsn lsn) const {
 
 void Replay::inode(const LogItem& item, Lsn lsn) {
   const auto& format = view<InodeLogFormat>(item.regions[0]);
+  inodes_.insert(format.ino);
   const Place place{format.blkno, format.len};
   if (is_given_up(place)) {
     ++counts_.given_up;
@@ -240,11 +249,8 @@ void Replay::inode(const LogItem& item, Lsn lsn) {
   const MutableByteSpan bytes = MutableByteSpan(buffer.bytes).subspan(format.boffset, geometry_.inode_bytes);
   auto& core = mutable_view<InodeCore>(bytes);
   if (core.magic != InodeCore::kMagic) corrupt(item, fmt::format("there is no inode {} on disk", format.ino.get()));
-  const std::uint64_t there = core.lsn;
-  if (there != 0 && there != kNoLsn && there > lsn.encode()) {
-    ++counts_.newer;
-    return;
-  }
+  const bool whole = structure_checksum(bytes, offsetof(InodeCore, crc)) == core.crc;
+  if (as_new(core.lsn, lsn, whole, false)) return;
   const be32 next_unlinked = core.next_unlinked;  // kept by the clusters' own items
   core = disk_core_of_logged(view<LoggedInodeCore>(item.regions[1]));
   core.next_unlinked = next_unlinked;
@@ -268,8 +274,9 @@ void Replay::inode(const LogItem& item, Lsn lsn) {
   write(buffer);
   ++counts_.inodes;
   if ((fields & (inode_log_fields::kDataOwner | inode_log_fields::kAttrOwner)) != 0) {
-    corrupt(item, "the blocks of an extent map change their owner, which this version does not replay; mount the "
-                  "filesystem instead");
+    corrupt(item,
+            "the blocks of an extent map change their owner, which this version does not replay; mount the "
+            "filesystem instead");
   }
 }
 
@@ -284,11 +291,8 @@ void Replay::dquot(const LogItem& item, Lsn lsn) {
   Buffer buffer = read(place);
   const MutableByteSpan record = MutableByteSpan(buffer.bytes).subspan(format.boffset, sizeof(Dquot));
   auto& dquot = mutable_view<Dquot>(record);
-  const std::uint64_t there = dquot.lsn;
-  if (there != 0 && there != kNoLsn && there >= lsn.encode()) {
-    ++counts_.newer;
-    return;
-  }
+  const bool whole = structure_checksum(record, offsetof(Dquot, crc)) == dquot.crc;
+  if (as_new(dquot.lsn, lsn, whole, true)) return;
   std::copy(item.regions[1].begin(), item.regions[1].end(), record.begin());
   dquot.lsn = lsn.encode();
   dquot.uuid = geometry_.uuid;

@@ -3,9 +3,11 @@
 // Two passes over the log: the first notes which buffers were given up (cancelled), the second applies. Inside a
 // transaction buffers come first, then inodes and quota records, then the unlinked pointers in inode clusters, and
 // cancellations last. What is on disk and as new as the change already is left alone, and everything written carries
-// the LSN of its transaction and a right checksum. Intents without their done item are kept: what they announced is
-// still to be done, by whoever can change the filesystem. Source: XFS Algorithms & Data Structures, "Journaling Log";
-// the order and what is skipped were learnt from what a mount leaves (tests/oracle/recovery_kernel_test.cc).
+// the LSN of its transaction and a right checksum. A stamp counts only with a right checksum: a block that was written
+// in part when the power went has old sectors behind a new stamp, and is made whole by applying every change again.
+// Intents without their done item are kept: what they announced is still to be done, by whoever can change the
+// filesystem. Source: XFS Algorithms & Data Structures, "Journaling Log"; the order and what is skipped were learnt
+// from what a mount leaves (tests/oracle/recovery_kernel_test.cc).
 //
 // Writes to the device as it goes, and throws in the middle when the log asks for what cannot be: meant for an overlay,
 // which is then dropped. Not thread-safe.
@@ -13,6 +15,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -27,8 +30,9 @@ struct ReplayCounts {
   std::uint64_t buffers = 0;
   std::uint64_t inodes = 0;
   std::uint64_t dquots = 0;
-  std::uint64_t chunks = 0;   ///< of new inodes
-  std::uint64_t newer = 0;    ///< items left out: the disk is as new
+  std::uint64_t chunks = 0;    ///< of new inodes
+  std::uint64_t torn = 0;      ///< items applied to what had a wrong checksum
+  std::uint64_t newer = 0;     ///< items left out: the disk is as new
   std::uint64_t given_up = 0;  ///< items left out: their buffer was cancelled
 };
 
@@ -44,6 +48,8 @@ class Replay {
   void apply(const LogTransaction& transaction);
 
   [[nodiscard]] const ReplayCounts& counts() const { return counts_; }
+  /// Inodes that items name, whether they were replayed or left out, in order.
+  [[nodiscard]] const std::set<std::uint64_t>& inodes() const { return inodes_; }
   /// Intents that were announced and not done, in order.
   [[nodiscard]] std::vector<LogItem> unfinished() const;
 
@@ -62,6 +68,7 @@ class Replay {
   void intent(const LogItem& item);
   void done(const LogItem& item);
 
+  [[nodiscard]] bool as_new(std::uint64_t there, Lsn lsn, bool whole, bool when_equal);
   [[nodiscard]] Buffer read(Place place) const;
   void write(const Buffer& buffer);
   [[nodiscard]] bool is_given_up(const Place& place) const { return given_up_.contains(place); }
@@ -74,6 +81,7 @@ class Replay {
   /// By type and id of the intent; the order of arrival beside it.
   std::map<std::pair<LogItemType, std::uint64_t>, std::pair<std::uint64_t, LogItem>> intents_;
   std::uint64_t intents_seen_ = 0;
+  std::set<std::uint64_t> inodes_;
   ReplayCounts counts_;
 };
 

@@ -86,6 +86,24 @@ void refuse_log(Device& device, const Geometry& geometry) {
 
 }  // namespace
 
+Geometry open_geometry_to_write(Device& device) {
+  const std::vector<std::byte> sector = read_first_sector(device);
+  check_superblock(device, sector);
+  const auto& superblock = view<Superblock>(sector);
+  if (const auto unsupported = first_unsupported_for_writing(superblock.features())) {
+    refuse(device, unsupported->feature, unsupported->advice);
+  }
+  Geometry geometry(superblock);
+  if (geometry.features.needsrepair()) {
+    throw RefusalError(
+        Errc::kNotSupported,
+        fmt::format("{}: is marked as in need of repair, so that nothing but a repair may write to it; run "
+                    "xfs_repair",
+                    device.name()));
+  }
+  return geometry;
+}
+
 Volume Volume::open(Device& device, const VolumeOptions& options) {
   const std::vector<std::byte> sector = read_first_sector(device);
   check_superblock(device, sector);

@@ -41,6 +41,10 @@ inline constexpr unsigned kMaxLinksOfPath = 40;
 inline constexpr std::size_t kMaxPathBytes = 4096;
 }  // namespace limits
 
+/// The geometry of a filesystem that this build can write, whatever its log holds. Throws as Volume::open() does, and
+/// RefusalError (kNotSupported) for features that can only be read.
+[[nodiscard]] Geometry open_geometry_to_write(Device& device);
+
 class Volume {
  public:
   /// The device must outlive the volume. Throws RefusalError: kNotXfs; kNotSupported for a feature or a dirty log, with

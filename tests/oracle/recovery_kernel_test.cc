@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/xattr.h>
 
 #include <regex>
 #include <sstream>
-#include <thread>
 
 #include "fsck/check.h"
 #include "fsck/report.h"
@@ -15,83 +13,12 @@
 #include "libfs/device/overlay_device.h"
 #include "libfs/journal/log_walk.h"
 #include "libfs/recovery/recovery.h"
-#include "tests/oracle/fsck_image.h"
+#include "tests/oracle/recovery_work.h"
 #include "tests/support/oracle.h"
 #include "tests/support/xfs_repair.h"
 
 namespace xdax::test {
 namespace {
-
-Geometry geometry_of(Device& device) {
-  std::vector<std::byte> sector(kBasicBlockBytes);
-  device.read(0, sector);
-  return Geometry(view<Superblock>(sector));
-}
-
-using Work = std::function<void(const std::filesystem::path& root)>;
-
-void sync_now(const std::filesystem::path& root) {
-  const FileHandle synced(root / "synced");
-  synced.write(0, "now");
-  if (::fsync(synced.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
-}
-
-// Removed files are freed a little later, by a worker: until then they are in the lists of unlinked inodes.
-void let_inodes_go(const std::filesystem::path& root) {
-  for (unsigned i = 0; i < 5; ++i) {
-    static_cast<void>(std::filesystem::space(root));  // makes the worker start
-    std::this_thread::sleep_for(std::chrono::milliseconds(60));
-  }
-  sync_now(root);
-}
-
-void rename_storm(const std::filesystem::path& root) {
-  std::filesystem::create_directories(root / "a/b/c");
-  for (unsigned i = 0; i < 1500; ++i) {
-    write_file(root / "a" / std::to_string(i), std::string(1 + i % 300, 'x'));
-    if (i % 3 == 0) std::filesystem::rename(root / "a" / std::to_string(i), root / "a/b" / fmt::format("moved{}", i));
-    if (i % 7 == 0) std::filesystem::create_hard_link(root / "a/b" / fmt::format("moved{}", i / 21 * 21), root / fmt::format("l{}", i));
-    if (i % 5 == 4) std::filesystem::remove(root / "a" / std::to_string(i));
-    if (i % 400 == 399) sync_now(root);
-  }
-  std::filesystem::rename(root / "a/b", root / "b");
-  for (unsigned i = 0; i < 300; i += 2) std::filesystem::create_directory(root / "b" / fmt::format("dir{}", i));
-}
-
-void extents(const std::filesystem::path& root) {
-  const FileHandle file(root / "fragmented");
-  file.write(0, std::string(6u << 20, 'f'));
-  if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
-  for (unsigned i = 1; i < 1500; i += 2) {
-    file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, std::uint64_t{i} * 4096, 4096);
-  }
-  const FileHandle unwritten(root / "unwritten");
-  unwritten.allocate(0, 0, 5u << 20);
-  unwritten.write(1u << 20, std::string(300000, 'w'));
-  for (unsigned i = 0; i < 40; ++i) write_file(root / fmt::format("big{}", i), std::string(200000, 'b'));
-  for (unsigned i = 0; i < 40; i += 3) std::filesystem::remove(root / fmt::format("big{}", i));
-  if (::syncfs(unwritten.fd()) != 0) throw std::system_error(errno, std::generic_category(), "syncfs");
-}
-
-void clones(const std::filesystem::path& root) {
-  make_clones(root, {.clones = 300}, 4096);
-  sync_now(root);
-}
-
-void attributes(const std::filesystem::path& root) {
-  for (unsigned f = 0; f < 20; ++f) {
-    const std::filesystem::path path = root / fmt::format("file{}", f);
-    write_file(path, "x");
-    for (unsigned i = 0; i < 10 * f; ++i) {
-      const std::string value(1 + (i * 37) % 3000, static_cast<char>('a' + i % 26));
-      const std::string name = fmt::format("user.n{}", i);
-      if (::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0) != 0)
-        throw std::system_error(errno, std::generic_category(), "setxattr");
-      if (i % 4 == 3) ::removexattr(path.c_str(), fmt::format("user.n{}", i - 2).c_str());
-    }
-  }
-  sync_now(root);
-}
 
 struct Case {
   const char* name;
@@ -159,22 +86,6 @@ class RecoveryKernelOnce : public ::testing::Test {
     XDAX_NEED_KERNEL_XFS();
     XDAX_NEED_XFSPROGS();
   }
-  // A filesystem on which the work was done and which then was shut down.
-  void shut_down_after(const std::vector<std::string>& options, const Work& work, bool flushed) {
-    std::vector<std::string> argv = {"mkfs.xfs", "-q"};
-    argv.insert(argv.end(), options.begin(), options.end());
-    argv.push_back(image_);
-    run_or_throw(argv, kAllowSmall);
-    LoopDevice loop(image_);
-    Mount mount(loop.path());
-    work(mount.path());
-    let_inodes_go(mount.path());
-    if (!flushed) {
-      // What is lost with the memory.
-      for (unsigned i = 0; i < 500; ++i) write_file(mount.path() / fmt::format("lost{}", i), "x");
-    }
-    mount.shut_down(flushed);
-  }
   static void mount_and_unmount(const std::filesystem::path& image, const Work& work = {}) {
     LoopDevice loop(image);
     Mount mount(loop.path());
@@ -189,7 +100,7 @@ class RecoveryKernelOnce : public ::testing::Test {
 class RecoveryKernel : public RecoveryKernelOnce, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(RecoveryKernel, GivesWhatAMountGives) {
-  shut_down_after(GetParam().options, GetParam().work, GetParam().flushed);
+  shut_down_after(image_, GetParam().options, GetParam().work, GetParam().flushed);
   run_or_throw({"cp", "--sparse=always", image_.string(), theirs_.string()});
   mount_and_unmount(theirs_);
   {
@@ -208,14 +119,16 @@ TEST_P(RecoveryKernel, GivesWhatAMountGives) {
   EXPECT_EQ(attributes_of(image_, ours), attributes_of(theirs_, expected));
   expect_sound(image_);
   // The log goes on from there.
-  mount_and_unmount(image_, [](const std::filesystem::path& root) { std::filesystem::create_directory(root / "after");
-    rename_storm(root / "after"); });
+  mount_and_unmount(image_, [](const std::filesystem::path& root) {
+    std::filesystem::create_directory(root / "after");
+    rename_storm(root / "after");
+  });
   expect_sound(image_);
 }
 
 // Once more over what is replayed already changes nothing.
 TEST_F(RecoveryKernelOnce, TwiceIsOnce) {
-  shut_down_after({}, rename_storm, true);
+  shut_down_after(image_, {}, rename_storm);
   const auto device = open_device(image_.string(), {.mode = OpenMode::kRead});
   const Geometry geometry = geometry_of(*device);
   OverlayDevice once(*device);
@@ -271,7 +184,7 @@ std::vector<std::string> printed_items(const std::filesystem::path& image) {
 }
 
 TEST_P(RecoveryKernel, WalksTheTransactionsThatLogprintLists) {
-  shut_down_after(GetParam().options, GetParam().work, GetParam().flushed);
+  shut_down_after(image_, GetParam().options, GetParam().work, GetParam().flushed);
   const auto device = open_device(image_.string(), {.mode = OpenMode::kRead});
   const LogPlace place = LogPlace::of(geometry_of(*device));
   std::vector<std::string> ours;
@@ -293,7 +206,8 @@ TEST_P(RecoveryKernel, WalksTheTransactionsThatLogprintLists) {
   const LogWalkResult result =
       walk_log(*device, place, read_log_summary(*device, place), [&](const LogTransaction& transaction) {
         ours.emplace_back("transaction");
-        for (const LogItem& item : transaction.items) ours.push_back(fmt::format("{} {}", name(item.type), item.regions.size()));
+        for (const LogItem& item : transaction.items)
+          ours.push_back(fmt::format("{} {}", name(item.type), item.regions.size()));
       });
   EXPECT_FALSE(result.damage);
   EXPECT_EQ(ours, printed_items(image_));

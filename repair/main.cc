@@ -1,0 +1,3 @@
+#include "repair/command.h"
+
+int main(int argc, char** argv) { return xdax::repair::run_command(argc, argv); }
