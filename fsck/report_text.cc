@@ -48,7 +48,8 @@ void describe_limits(Lines out, const Outcome& outcome) {
   }
   if (result.waits_for_replay && !outcome.quick) {
     fmt::format_to(out,
-                   "{}: {} kinds of check wait for the replay of the log; mount and unmount it, then check again\n",
+                   "{}: {} kinds of check wait for the replay of the log; replay it with xdax_repair --replay-only or "
+                   "by a mount, then check again\n",
                    outcome.device, kCrossCheckCount);
   }
 }

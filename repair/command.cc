@@ -53,7 +53,8 @@ std::string obstacle(const ReplayOutcome& outcome) {
     return fmt::format("{} lists of inodes without a name are to be freed, which this version cannot do",
                        recovery.unlinked_lists);
   }
-  return fmt::format("with the log replayed, {} problems are left", outcome.check ? outcome.check->findings.problems() : 0);
+  return fmt::format("with the log replayed, {} problems are left",
+                     outcome.check ? outcome.check->findings.problems() : 0);
 }
 
 std::string text_report(const Options& options, const std::string& device, const ReplayOutcome& outcome) {
@@ -62,8 +63,9 @@ std::string text_report(const Options& options, const std::string& device, const
   }
   const RecoveryReport& recovery = outcome.recovery;
   const ReplayCounts& counts = recovery.counts;
-  std::string text = fmt::format("{}: {} records, {} transactions: {} buffers, {} inodes, {} chunks of new inodes", device,
-                                 recovery.walk.records, counts.transactions, counts.buffers, counts.inodes, counts.chunks);
+  std::string text =
+      fmt::format("{}: {} records, {} transactions: {} buffers, {} inodes, {} chunks of new inodes", device,
+                  recovery.walk.records, counts.transactions, counts.buffers, counts.inodes, counts.chunks);
   if (counts.dquots > 0) text += fmt::format(", {} quota records", counts.dquots);
   if (counts.torn > 0) text += fmt::format("; {} on blocks written in part", counts.torn);
   if (counts.newer > 0) text += fmt::format("; {} in place already", counts.newer);
@@ -115,17 +117,18 @@ std::string json_report(const std::string& device, const ReplayOutcome& outcome)
 
 int run(const Options& options) {
   const std::unique_ptr<Device> device = open_device(
-      options.device, {.mode = options.rehearse ? OpenMode::kRead : OpenMode::kReadWrite, .io = options.io, .exclusive = true});
+      options.device,
+      {.mode = options.rehearse ? OpenMode::kRead : OpenMode::kReadWrite, .io = options.io, .exclusive = true});
   const std::string name = cli::one_line(options.device);
-  const ReplayOutcome outcome =
-      replay(*device, {.write = !options.rehearse,
-                       .name_files = options.verbose || options.rehearse || options.json,
-                       .threads = std::max(1u, std::thread::hardware_concurrency())});
+  const ReplayOutcome outcome = replay(*device, {.write = !options.rehearse,
+                                                 .name_files = options.verbose || options.rehearse || options.json,
+                                                 .threads = std::max(1u, std::thread::hardware_concurrency())});
   const std::string report = options.json ? json_report(name, outcome) : text_report(options, name, outcome);
   if (!print(report)) return fail(kFailed, "standard output cannot be written to");
   if (outcome.was_clean() || outcome.written) return kDone;
   if (!outcome.sound()) {
-    return fail(kRefused, fmt::format("{}: {}; nothing was written; mount and unmount it instead", name, obstacle(outcome)));
+    return fail(kRefused,
+                fmt::format("{}: {}; nothing was written; mount and unmount it instead", name, obstacle(outcome)));
   }
   return kWouldWrite;
 }

@@ -43,8 +43,8 @@ struct ReplayOutcome {
   }
 };
 
-/// Replays the log of `device` and, when asked to and the outcome is sound, writes the result. Throws as replay_log() and
-/// open_geometry_to_write() do; nothing has been written then, unless it is an IoError of a write.
+/// Replays the log of `device` and, when asked to and the outcome is sound, writes the result. Throws as replay_log()
+/// and open_geometry_to_write() do; nothing has been written then, unless it is an IoError of a write.
 [[nodiscard]] ReplayOutcome replay(Device& device, const ReplayOptions& options);
 
 }  // namespace xdax::repair

@@ -30,6 +30,8 @@ expect() {
   fi
 }
 
+expect xdax_repair 'xdax_repair --rep' --replay-only
+expect fsck.xdax 'fsck.xdax --med' --media
 expect mkfs.xdax 'mkfs.xdax --al' --allow-tiny
 expect mkfs.xdax 'mkfs.xdax --io=d' dax
 expect mkfs.xdax 'mkfs.xdax --io=' auto dax uring
@@ -50,7 +52,7 @@ expect xdax 'xdax extents --a' --attr
 expect xdax 'xdax digest --io=u' uring
 expect xdax 'xdax ls READM' README.md
 
-for program in mkfs.xdax fsck.xdax xdax; do
+for program in mkfs.xdax fsck.xdax xdax_repair xdax; do
   [[ -x $programs/$program ]] || continue
   help="$("$programs/$program" --help 2>&1 </dev/null)"
   mapfile -t options < <(grep -oE '(^|[ ,])(--[a-z][a-z-]+|-[A-Za-z])\b' <<<"$help" | tr -d ' ,' | sort -u)

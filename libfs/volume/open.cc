@@ -73,8 +73,8 @@ void refuse_log(Device& device, const Geometry& geometry) {
       return;
     case LogState::kDirty:
       throw RefusalError(Errc::kNotSupported,
-                         fmt::format("{}: its log holds {} records of changes that are not in place; mount and unmount "
-                                     "it to replay them, {}",
+                         fmt::format("{}: its log holds {} records of changes that are not in place; replay them with "
+                                     "xdax_repair --replay-only or by a mount, {}",
                                      device.name(), log.records, kOtherwise));
     case LogState::kDamaged:
     case LogState::kUnreadable:

@@ -457,7 +457,7 @@ TEST(XdaxKernelCommand, ADirtyLogIsRefusedUnlessIgnored) {
   const ProcessResult refused = xdax({"ls", image});
   EXPECT_EQ(refused.exit_status, 1);
   EXPECT_EQ(refused.out, "");
-  EXPECT_THAT(refused.err, HasSubstr("mount and unmount it"));
+  EXPECT_THAT(refused.err, HasSubstr("xdax_repair --replay-only or by a mount"));
   EXPECT_THAT(refused.err, HasSubstr("--ignore-log"));
   EXPECT_EQ(xdax({"ls", "--ignore-log", image}).exit_status, 0);
 }
