@@ -92,15 +92,17 @@ std::uint64_t ForkReader::in_one_piece(FileBlock at, std::uint64_t most_blocks) 
 bool ForkReader::fill_window(FileBlock at, std::uint64_t length_blocks, Report report) {
   const std::uint32_t block_log = file_.geometry.block_log;
   window_ = {};
-  buffer_.resize(static_cast<std::size_t>(length_blocks << block_log));
+  const auto bytes = static_cast<std::size_t>(length_blocks << block_log);
+  if (buffer_.size() < bytes) buffer_.resize(bytes);
+  const MutableByteSpan target = MutableByteSpan(buffer_).first(bytes);
   requests_.clear();
   for (std::uint64_t done = 0; done < length_blocks;) {
     const Extent& extent = *map_.find(at + done);
     const std::uint64_t skip = at + done - extent.file_block;
     const std::uint64_t blocks = std::min<std::uint64_t>(length_blocks - done, extent.length_blocks - skip);
     requests_.push_back({.offset_bytes = file_.geometry.byte_of(extent.start + skip),
-                         .buffer = MutableByteSpan(buffer_).subspan(static_cast<std::size_t>(done << block_log),
-                                                                    static_cast<std::size_t>(blocks << block_log)),
+                         .buffer = target.subspan(static_cast<std::size_t>(done << block_log),
+                                                  static_cast<std::size_t>(blocks << block_log)),
                          .error = {}});
     done += blocks;
   }
@@ -108,7 +110,7 @@ bool ForkReader::fill_window(FileBlock at, std::uint64_t length_blocks, Report r
   const auto failed = std::find_if(requests_.begin(), requests_.end(), [](const ReadRequest& r) { return !!r.error; });
   if (failed == requests_.end()) {
     window_start_ = at;
-    window_ = buffer_;
+    window_ = target;
     return true;
   }
   if (report == Report::kYes) {
@@ -129,10 +131,15 @@ std::optional<ForkReader::Piece> ForkReader::read(FileBlock at, std::uint32_t le
   if (!mapped(at, length_blocks)) return std::nullopt;
   expected_next_ = at + length_blocks;
   const std::uint64_t ahead =
-      in_order ? in_one_piece(at, std::max<std::uint64_t>(kReadAheadBytes >> file_.geometry.block_log, length_blocks))
-               : length_blocks;
-  // One bad sector must not cost the blocks read ahead with it; only what is asked for is reported.
-  if (ahead > length_blocks && fill_window(at, ahead, Report::kNo)) return from_window(at, length_blocks);
+      in_order && at >= singly_until_
+          ? in_one_piece(at, std::max<std::uint64_t>(kReadAheadBytes >> file_.geometry.block_log, length_blocks))
+          : length_blocks;
+  // One bad sector must not cost the blocks read ahead with it, nor be met again for each of them; only what is asked
+  // for is reported.
+  if (ahead > length_blocks) {
+    if (fill_window(at, ahead, Report::kNo)) return from_window(at, length_blocks);
+    singly_until_ = at + ahead;
+  }
   if (!fill_window(at, length_blocks, Report::kYes)) return std::nullopt;
   return from_window(at, length_blocks);
 }

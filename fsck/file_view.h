@@ -101,6 +101,7 @@ class ForkReader {
   // What the buffer holds: blocks of the file without a hole.
   ByteSpan window_;
   FileBlock window_start_;
+  FileBlock singly_until_;                  ///< reading ahead failed: blocks before it are read as they are asked for
   std::optional<FileBlock> expected_next_;  ///< nothing before the first read
 };
 

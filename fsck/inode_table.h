@@ -60,7 +60,12 @@ class GroupInodes {
     return chunks[place / limits::kInodesPerChunk].start + place % limits::kInodesPerChunk;
   }
   /// Where an inode is; nothing when it is in no chunk, or in a hole of one.
-  [[nodiscard]] std::optional<std::uint32_t> find(AgInode inode) const;
+  [[nodiscard]] std::optional<std::uint32_t> find(AgInode inode) const {
+    std::size_t chunk = 0;
+    return find(inode, chunk);
+  }
+  /// The same for who asks for neighbours: `chunk` is the index of the chunk found last, which is looked at first.
+  [[nodiscard]] std::optional<std::uint32_t> find(AgInode inode, std::size_t& chunk) const;
   [[nodiscard]] bool in_use(std::uint32_t place) const {
     return (chunks[place / limits::kInodesPerChunk].free_mask >> (place % limits::kInodesPerChunk) & 1) == 0;
   }
@@ -97,7 +102,12 @@ class InodeTable {
   [[nodiscard]] GroupInodes& group(std::uint64_t ag) { return groups_[static_cast<std::size_t>(ag)]; }
   [[nodiscard]] const GroupInodes& group(std::uint64_t ag) const { return groups_[static_cast<std::size_t>(ag)]; }
   /// Any number is allowed.
-  [[nodiscard]] std::optional<InodePlace> find(InodeNumber ino);
+  [[nodiscard]] std::optional<InodePlace> find(InodeNumber ino) {
+    std::size_t chunk = 0;
+    return find(ino, chunk);
+  }
+  /// The same; `chunk` as in GroupInodes::find().
+  [[nodiscard]] std::optional<InodePlace> find(InodeNumber ino, std::size_t& chunk);
   [[nodiscard]] InodeNumber number(std::uint64_t ag, std::uint32_t place) const {
     return geometry_.inode_number(AgNumber(static_cast<std::uint32_t>(ag)), group(ag).inode_at(place));
   }

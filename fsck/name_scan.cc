@@ -21,7 +21,7 @@ class EntryCheck final : public DirectorySink {
 
   void entry(const DirEntry& entry) override {
     if (is_reserved(entry.ino)) return report(Problem::kEntryFree, entry, "the inode is the filesystem's own");
-    const auto found = check_.inodes.find(entry.ino);
+    const auto found = check_.inodes.find(entry.ino, chunk_);
     if (!found) {
       // Where a tree was not read as a whole, the inode may well exist.
       const std::uint64_t ag = check_.geometry.ag_of(entry.ino).value();
@@ -86,6 +86,7 @@ class EntryCheck final : public DirectorySink {
   GroupInodes& group_;
   DirectoryRecord& record_;
   std::uint32_t generation_;
+  std::size_t chunk_ = 0;  ///< of the inode found last
 };
 
 // Walks a directory whose inode was read as `request` says.

@@ -182,11 +182,7 @@ void Replay::buffer(const LogItem& item, Lsn lsn) {
       return;
     }
     copy_regions(item, buffer);
-    if (format.content() == BufLogType::kInodes) {
-      // A whole cluster of inodes, each with a checksum of its own, as it was initialised.
-    } else if (const auto stamp = stamp_of(buffer.bytes)) {
-      stamp->set(buffer.bytes, lsn.encode());
-    }
+    if (const auto stamp = stamp_of(buffer.bytes)) stamp->set(buffer.bytes, lsn.encode());
   }
   write(buffer);
   ++counts_.buffers;
@@ -245,6 +241,7 @@ void Replay::inode(const LogItem& item, Lsn lsn) {
   if (const Flaws flaws = verify_logged_inode_core(item.regions[1], geometry_); !flaws.empty()) {
     corrupt(item, fmt::format("inode {}: {} ought to be {}", format.ino.get(), flaws[0].field, flaws[0].rule));
   }
+  if (view<LoggedInodeCore>(item.regions[1]).ino != format.ino) corrupt(item, "its core is another inode's");
   Buffer buffer = read(place);
   const MutableByteSpan bytes = MutableByteSpan(buffer.bytes).subspan(format.boffset, geometry_.inode_bytes);
   auto& core = mutable_view<InodeCore>(bytes);

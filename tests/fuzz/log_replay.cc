@@ -3,7 +3,8 @@
 //
 //   byte 0: how many operations the header promises   then: the data of the record, operations and bodies
 //
-// Whatever the bytes, walking ends, replaying ends in success or an Error, and nothing outside the filesystem is touched.
+// Whatever the bytes, walking ends, replaying ends in success or an Error, and nothing outside the filesystem is
+// touched.
 #include <algorithm>
 #include <memory>
 

@@ -15,6 +15,16 @@ using namespace xdax;
 
 constexpr unsigned kMostSteps = 2000;
 
+// An index may be damaged where what it leads to is not.
+template <class Read>
+void attempt(Read read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    fuzz::require(*error.what() != '\0');
+  }
+}
+
 void read_extents(const MetadataReader& reader, const Inode& inode, Fork fork) {
   ExtentMap map(reader, inode, fork);
   FileBlock next;
@@ -47,11 +57,10 @@ void read_directory(const MetadataReader& reader, const Inode& inode) {
   }
   const std::vector<DirItem> items = directory.list();
   for (std::size_t i = 0; i < items.size() && i < 20; ++i) {
-    try {
+    attempt([&] {
       const auto found = directory.lookup(items[i].name);
       fuzz::require(!found || found->name.size() == items[i].name.size());
-    } catch (const Error&) {  // its index may be damaged where the entries are not
-    }
+    });
   }
   static_cast<void>(directory.lookup(".."));
   static_cast<void>(directory.lookup("no such name"));
@@ -62,11 +71,10 @@ void read_attributes(const MetadataReader& reader, const Inode& inode) {
   const std::vector<Attribute> all = attributes.list();
   for (std::size_t i = 0; i < all.size() && i < 20; ++i) {
     fuzz::require(!all[i].name.empty() && all[i].name.size() < 256 && all[i].value_bytes <= 65536);
-    try {
+    attempt([&] {
       const auto value = attributes.get(all[i].space, all[i].name);
       fuzz::require(!value || value->size() <= 65536);
-    } catch (const Error&) {
-    }
+    });
   }
   static_cast<void>(attributes.get(AttrNamespace::kUser, "no such name"));
   static_cast<void>(attributes.parents());
@@ -82,15 +90,6 @@ void read_file(const MetadataReader& reader, const Inode& inode) {
     const std::size_t count = file.read(data, buffer);
     fuzz::require(count == std::min<std::uint64_t>(buffer.size(), file.size_bytes() - data));
     at = data + count;
-  }
-}
-
-template <class Read>
-void attempt(Read read) {
-  try {
-    read();
-  } catch (const Error& error) {
-    fuzz::require(*error.what() != '\0');
   }
 }
 

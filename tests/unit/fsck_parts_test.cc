@@ -11,6 +11,7 @@
 #include "fsck/block_reader.h"
 #include "fsck/block_set.h"
 #include "fsck/claims.h"
+#include "fsck/file_view.h"
 #include "fsck/finding.h"
 #include "fsck/flaw_findings.h"
 #include "fsck/intervals.h"
@@ -110,6 +111,35 @@ TEST(BlockReader, OneBadSectorCostsOneBlock) {
       EXPECT_EQ(reader.block(i)[0], std::byte{static_cast<std::uint8_t>(100 + blocks[i].value())});
     }
   }
+}
+
+// Reading ahead of what cannot be read is tried once for each window, not for each block.
+TEST(ForkReader, ABadStretchIsReadTwiceAtMost) {
+  Geometry geometry;
+  geometry.block_bytes = 1024;
+  geometry.block_log = 10;
+  geometry.inode_log = 9;
+  geometry.inode_bytes = 512;
+  geometry.ag_blocks = 1u << 14;
+  geometry.ag_block_log = 14;
+  geometry.ag_count = 1;
+  geometry.data_blocks = geometry.ag_blocks;
+  MemoryDevice memory({.size_bytes = 16ull << 20});
+  FaultDevice device(memory, 1);
+  constexpr std::uint32_t kBlocks = 4000;
+  device.add_rule({.operation = FaultOperation::kRead, .offset_bytes = 100 * 1024, .length_bytes = kBlocks * 1024});
+  FindingList findings;
+  FileView file(device, geometry, findings);
+  file.ino = InodeNumber(64);
+  ForkMap map;
+  map.extents.push_back(
+      {.file_block = FileBlock(0), .start = FsBlock(100), .length_blocks = kBlocks, .unwritten = false});
+  ForkReader reader(file, map, "test");
+  for (std::uint32_t i = 0; i < kBlocks; ++i) EXPECT_FALSE(reader.read(FileBlock(i), 1));
+  std::uint64_t bytes = 0;
+  for (const FaultEvent& event : device.faults()) bytes += event.length_bytes;
+  EXPECT_LE(bytes, 2ull * kBlocks * 1024);
+  EXPECT_EQ(findings.count(Problem::kIoUnreadable), kBlocks);
 }
 
 // The comparison against one block at a time.
