@@ -80,23 +80,16 @@ std::vector<OwnedExtent> collect(const FileCheck& check, AgNumber ag, const Wind
     FileView file(check.device, check.geometry, silence);
     Collector collector(check.geometry, ag, window, lists[worker]);
     const ChunkRange& range = ranges[static_cast<std::size_t>(task)];
-    const GroupInodes& inodes = check.inodes.group(range.group);
-    for_each_inode(
-        check, range,
-        [&](std::uint32_t place, ByteSpan bytes) {
-          for (; !bytes.empty(); bytes = bytes.subspan(check.geometry.inode_bytes), ++place) {
-            if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) continue;
-            file.ino = check.inodes.number(range.group, place);
-            file.inode = bytes.first(check.geometry.inode_bytes);
-            collector.owner = file.ino;
-            collector.fork = Fork::kData;
-            ForkWalk(file, Fork::kData, collector).run();
-            if (file.core().forkoff == 0) continue;
-            collector.fork = Fork::kAttr;
-            ForkWalk(file, Fork::kAttr, collector).run();
-          }
-        },
-        [](std::uint32_t, const std::error_code&) {});
+    for_each_known_inode(check, range, [&](InodeNumber ino, ByteSpan bytes) {
+      file.ino = ino;
+      file.inode = bytes;
+      collector.owner = ino;
+      collector.fork = Fork::kData;
+      ForkWalk(file, Fork::kData, collector).run();
+      if (file.core().forkoff == 0) return;
+      collector.fork = Fork::kAttr;
+      ForkWalk(file, Fork::kAttr, collector).run();
+    });
   });
   std::vector<OwnedExtent> all = std::move(lists[0]);
   for (std::size_t i = 1; i < lists.size(); ++i) all.insert(all.end(), lists[i].begin(), lists[i].end());

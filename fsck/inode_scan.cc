@@ -362,6 +362,21 @@ void for_each_inode(const FileCheck& check, const ChunkRange& range,
   }
 }
 
+void for_each_known_inode(const FileCheck& check, const ChunkRange& range,
+                          const std::function<void(InodeNumber ino, ByteSpan bytes)>& use) {
+  const GroupInodes& inodes = check.inodes.group(range.group);
+  const std::size_t inode_bytes = check.geometry.inode_bytes;
+  for_each_inode(
+      check, range,
+      [&](std::uint32_t place, ByteSpan bytes) {
+        for (; !bytes.empty(); bytes = bytes.subspan(inode_bytes), ++place) {
+          const bool known = inodes.in_use(place) && (inodes.marks(place) & inode_marks::kRead) != 0;
+          if (known) use(check.inodes.number(range.group, place), bytes.first(inode_bytes));
+        }
+      },
+      [](std::uint32_t, const std::error_code&) {});
+}
+
 OwnedExtent owned_extent(const Geometry& geometry, InodeNumber owner, Fork fork, const Extent& extent) {
   std::uint64_t offset = extent.file_block.value();
   if (fork == Fork::kAttr) offset |= rmap::kAttrFork;

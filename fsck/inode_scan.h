@@ -30,6 +30,11 @@ void for_each_inode(const FileCheck& check, const ChunkRange& range,
                     const std::function<void(std::uint32_t place, ByteSpan bytes)>& use,
                     const std::function<void(std::uint32_t place, const std::error_code& error)>& lost);
 
+/// The same for a pass over what was read before: calls `use(ino, bytes)` for each inode in use that could be read then
+/// and can be now.
+void for_each_known_inode(const FileCheck& check, const ChunkRange& range,
+                          const std::function<void(InodeNumber ino, ByteSpan bytes)>& use);
+
 /// An extent of a file in the terms of the reverse map. The extent must lie inside one group.
 [[nodiscard]] OwnedExtent owned_extent(const Geometry& geometry, InodeNumber owner, Fork fork, const Extent& extent);
 [[nodiscard]] OwnedExtent owned_tree_block(const Geometry& geometry, InodeNumber owner, Fork fork, FsBlock block);

@@ -170,23 +170,15 @@ void report_files(const FileCheck& check, const std::vector<std::vector<Interval
   run_tasks(check.threads, ranges.size(), check.findings_limit, findings,
             [&](std::uint64_t task, std::size_t, FindingList& list) {
               const ChunkRange& range = ranges[static_cast<std::size_t>(task)];
-              const GroupInodes& inodes = check.inodes.group(range.group);
               NoFindings silence;  // for what the pass over inodes has said
               FileView quiet(check.device, check.geometry, silence);
               FileView file(check.device, check.geometry, list);
               Owners owners(file, bad);
-              for_each_inode(
-                  check, range,
-                  [&](std::uint32_t place, ByteSpan bytes) {
-                    for (; !bytes.empty(); bytes = bytes.subspan(check.geometry.inode_bytes), ++place) {
-                      if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) continue;
-                      quiet.ino = file.ino = check.inodes.number(range.group, place);
-                      quiet.inode = file.inode = bytes.first(check.geometry.inode_bytes);
-                      if (file.core().type() != FileType::kRegular) continue;
-                      ForkWalk(quiet, Fork::kData, owners).run();
-                    }
-                  },
-                  [](std::uint32_t, const std::error_code&) {});
+              for_each_known_inode(check, range, [&](InodeNumber ino, ByteSpan bytes) {
+                quiet.ino = file.ino = ino;
+                quiet.inode = file.inode = bytes;
+                if (file.core().type() == FileType::kRegular) ForkWalk(quiet, Fork::kData, owners).run();
+              });
             });
 }
 

@@ -138,24 +138,17 @@ class ParentComparison {
   void each_pointer(const LinkUse& use) {
     NoFindings silence;
     FileView file(check_.device, check_.geometry, silence);
-    const GroupInodes& inodes = check_.inodes.group(ag_);
-    const auto chunks = static_cast<std::uint32_t>(inodes.chunks.size());
-    for_each_inode(
-        check_, {static_cast<std::uint32_t>(ag_), 0, chunks},
-        [&](std::uint32_t place, ByteSpan bytes) {
-          for (; !bytes.empty(); bytes = bytes.subspan(check_.geometry.inode_bytes), ++place) {
-            if (!inodes.in_use(place) || (inodes.marks(place) & inode_marks::kRead) == 0) continue;
-            file.ino = check_.inodes.number(ag_, place);
-            file.inode = bytes.first(check_.geometry.inode_bytes);
-            if (file.core().forkoff == 0) continue;
-            ForkMap attr;
-            MapKeeper keeper(attr);
-            attr.intact = ForkWalk(file, Fork::kAttr, keeper).run().intact;
-            LinkPointers sink(check_, file.ino, use);
-            static_cast<void>(check_attributes(file, attr, sink));
-          }
-        },
-        [](std::uint32_t, const std::error_code&) {});
+    const auto chunks = static_cast<std::uint32_t>(check_.inodes.group(ag_).chunks.size());
+    for_each_known_inode(check_, {static_cast<std::uint32_t>(ag_), 0, chunks}, [&](InodeNumber ino, ByteSpan bytes) {
+      file.ino = ino;
+      file.inode = bytes;
+      if (file.core().forkoff == 0) return;
+      ForkMap attr;
+      MapKeeper keeper(attr);
+      attr.intact = ForkWalk(file, Fork::kAttr, keeper).run().intact;
+      LinkPointers sink(check_, ino, use);
+      static_cast<void>(check_attributes(file, attr, sink));
+    });
   }
 
   FileCheck& check_;

@@ -12,15 +12,13 @@
 #include "fsck/report.h"
 #include "libfs/base/crc32c.h"
 #include "libfs/base/error.h"
-#include "libfs/device/memory_device.h"
 #include "libfs/device/overlay_device.h"
 #include "libfs/format/agf.h"
 #include "libfs/format/agfl.h"
 #include "libfs/format/agi.h"
 #include "libfs/format/btree_block.h"
 #include "libfs/format/superblock.h"
-#include "mkfs/format.h"
-#include "mkfs/plan.h"
+#include "tests/fuzz/formatted.h"
 
 namespace {
 
@@ -31,25 +29,6 @@ constexpr std::uint32_t kHeaders = 4;
 
 // The structures an input can name: four header sectors and the first tree blocks of two groups, then the start of the
 // log.
-struct Base {
-  Base() : device({.size_bytes = kDeviceBytes}) {
-    mkfs::FormatRequest request;
-    request.allow_tiny = true;
-    request.ag_count = 4;
-    request.rmapbt = true;
-    request.uuid = Uuid{};
-    request.uuid->bytes[0] = 1;
-    const mkfs::Plan plan = mkfs::make_plan(request, mkfs::DeviceFacts::of(device));
-    mkfs::format_device(device, plan, {});
-    std::vector<std::byte> sector(kBasicBlockBytes);
-    device.read(0, sector);
-    geometry = Geometry(view<Superblock>(sector));
-  }
-
-  MemoryDevice device;
-  Geometry geometry;
-};
-
 struct Target {
   std::uint64_t byte = 0;
   std::size_t length = 0;
@@ -94,7 +73,7 @@ void require(bool condition, const char* what) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static Base base;
+  static fuzz::Formatted base(kDeviceBytes, 4);
   OverlayDevice overlay(base.device);
   patch(overlay, base.geometry, {data, size});
   fsck::Outcome outcome{.device = "image"};

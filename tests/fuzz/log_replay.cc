@@ -6,15 +6,12 @@
 // Whatever the bytes, walking ends, replaying ends in success or an Error, and nothing outside the filesystem is
 // touched.
 #include <algorithm>
-#include <memory>
 
 #include "libfs/base/error.h"
-#include "libfs/device/memory_device.h"
 #include "libfs/device/overlay_device.h"
 #include "libfs/format/superblock.h"
 #include "libfs/recovery/replay.h"
-#include "mkfs/format.h"
-#include "mkfs/plan.h"
+#include "tests/fuzz/formatted.h"
 #include "tests/fuzz/fuzz_geometry.h"
 
 namespace {
@@ -22,24 +19,6 @@ namespace {
 using namespace xdax;
 
 constexpr std::size_t kMostDataBytes = 16 * 1024;
-
-struct Base {
-  Base() : device({.size_bytes = 64ull << 20}) {
-    mkfs::FormatRequest request;
-    request.allow_tiny = true;
-    request.ag_count = 2;
-    request.rmapbt = true;
-    request.uuid = Uuid{};
-    request.uuid->bytes[0] = 1;
-    const mkfs::Plan plan = mkfs::make_plan(request, mkfs::DeviceFacts::of(device));
-    mkfs::format_device(device, plan, {});
-    std::vector<std::byte> sector(kBasicBlockBytes);
-    device.read(0, sector);
-    geometry = Geometry(view<Superblock>(sector));
-  }
-  MemoryDevice device;
-  Geometry geometry;
-};
 
 // One record at the start of the log, in cycle 2.
 LogSummary write_record(Device& device, const Geometry& geometry, std::uint8_t operations, fuzz::Bytes data) {
@@ -75,7 +54,7 @@ LogSummary write_record(Device& device, const Geometry& geometry, std::uint8_t o
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static Base base;
+  static fuzz::Formatted base(64ull << 20, 2);
   if (size < 2) return 0;
   OverlayDevice overlay(base.device);
   fuzz::Bytes bytes(std::min(size - 1, kMostDataBytes));
