@@ -304,7 +304,9 @@ std::vector<Window> windows(const FileCheck& check, AgNumber ag) {
   // Two lists and their edges.
   constexpr std::uint64_t kBytesPerExtent = 160;
   const std::uint64_t fits = std::max<std::uint64_t>(check.memory_bytes / kBytesPerExtent, 1024);
-  const std::uint64_t count = std::clamp<std::uint64_t>(check.owned.count(ag.value()) / fits + 1, 1, 1024);
+  // Extents were added to one of the two sums.
+  const std::uint64_t extents = check.owned.count(ag.value()) + check.covered.count(ag.value());
+  const std::uint64_t count = std::clamp<std::uint64_t>(extents / fits + 1, 1, 1024);
   const std::uint64_t length = check.geometry.ag_length_blocks(ag);
   std::vector<Window> all;
   for (std::uint64_t i = 0; i < count; ++i) {

@@ -73,8 +73,8 @@ struct FileCheck {
   InodeTable inodes;
   /// What the check of each group told.
   std::vector<GroupFacts> facts;
-  GroupSums owned;    ///< extents of files, in the terms of the reverse map
-  GroupSums covered;  ///< the same, blocks alone
+  GroupSums owned;    ///< extents of files, in the terms of the reverse map, where that is known as a whole
+  GroupSums covered;  ///< elsewhere, where it is known what files must use: the same, blocks alone
   GroupSums links;    ///< entries, by the group of the inode they name
   GroupSums parents;  ///< parent pointers, by the group of the inode that has them
   IncompleteFiles incomplete_extents;
