@@ -2,8 +2,8 @@
 //
 // Everything happens on an overlay first. Only when all of the log was replayed, nothing has to follow, and the checker
 // finds the result sound, is it written: first what lies outside the log, then, behind a barrier, the record that makes
-// the log clean. Until that record is there, the log is as it was, and the next run or mount replays it again; to
-// replay twice is to replay once.
+// the log clean. Until that record is there, the log is as it was, and the next run replays it again; to replay twice
+// is to replay once. (So does a mount, except that it believes the stamp of a block that was written in part.)
 #pragma once
 
 #include <cstdint>

@@ -302,12 +302,12 @@ void Replay::icreate(const LogItem& item) {
   const auto& format = view<IcreateLog>(item.regions[0]);
   const AgNumber ag{format.ag};
   const AgBlock first{format.agbno};
-  // Freed again later in this log: its clusters are given up.
-  const std::uint32_t cluster_blocks = std::max(geometry_.inode_cluster_bytes() >> geometry_.block_log, 1u);
-  const std::uint32_t cluster_length = cluster_blocks << (geometry_.block_log - kBasicBlockLog);
-  for (std::uint32_t i = 0; i < format.length; i += cluster_blocks) {
-    const std::uint64_t address = geometry_.byte_of(ag, first + i) >> kBasicBlockLog;
-    if (!is_given_up({address, cluster_length})) continue;
+  // Freed again later in this log: buffers in it are given up, whatever their size, and the blocks may hold data by
+  // now.
+  const std::uint64_t begin = geometry_.byte_of(ag, first) >> kBasicBlockLog;
+  const std::uint64_t end = begin + (std::uint64_t{format.length} << (geometry_.block_log - kBasicBlockLog));
+  const auto inside = given_up_.lower_bound({begin, 0});
+  if (inside != given_up_.end() && inside->first.first < end) {
     ++counts_.given_up;
     return;
   }

@@ -85,6 +85,19 @@ inline void attributes(const std::filesystem::path& root) {
   sync_now(root);
 }
 
+// Inode chunks that come and go within one log, and data after them.
+inline void chunks_to_data(const std::filesystem::path& root) {
+  std::filesystem::create_directory(root / "gone");
+  for (unsigned i = 0; i < 4000; ++i) write_file(root / "gone" / std::to_string(i), "");
+  sync_now(root);
+  std::filesystem::remove_all(root / "gone");
+  let_inodes_go(root);
+  // Small ones go next to their inodes.
+  std::filesystem::create_directory(root / "data");
+  for (unsigned i = 0; i < 1200; ++i) write_file(root / "data" / std::to_string(i), std::string(4096, 'D'));
+  sync_now(root);
+}
+
 /// Makes a filesystem, does the work on it, and shuts it down.
 inline void shut_down_after(const std::filesystem::path& image, const std::vector<std::string>& options,
                             const Work& work, bool flushed = true) {
