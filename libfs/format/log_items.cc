@@ -458,45 +458,54 @@ Flaws verify_logged_inode_core(ByteSpan region, const Geometry& geometry) {
   return flaws;
 }
 
-InodeCore disk_core_of_logged(const LoggedInodeCore& core) {
+namespace {
+
+// The same fields in the other byte order; only a time of the old form is not just a number.
+template <class To, class From>
+To reordered_core(const From& core) {
   const bool big = core.bigtime();
-  InodeCore disk{};
-  disk.magic = core.magic.get();
-  disk.mode = core.mode.get();
-  disk.version = core.version;
-  disk.format = core.format;
-  disk.onlink = core.onlink.get();
-  disk.uid = core.uid.get();
-  disk.gid = core.gid.get();
-  disk.nlink = core.nlink.get();
-  disk.projid_lo = core.projid_lo.get();
-  disk.projid_hi = core.projid_hi.get();
-  disk.big_nextents = core.big_nextents.get();
-  disk.atime = disk_time_of_logged(core.atime, big);
-  disk.mtime = disk_time_of_logged(core.mtime, big);
-  disk.ctime = disk_time_of_logged(core.ctime, big);
-  disk.size = core.size.get();
-  disk.nblocks = core.nblocks.get();
-  disk.extsize = core.extsize.get();
-  disk.nextents = core.nextents.get();
-  disk.anextents = core.anextents.get();
-  disk.forkoff = core.forkoff;
-  disk.aformat = core.aformat;
-  disk.dmevmask = core.dmevmask.get();
-  disk.dmstate = core.dmstate.get();
-  disk.flags = core.flags.get();
-  disk.gen = core.gen.get();
-  disk.next_unlinked = core.next_unlinked.get();
-  disk.crc = core.crc.get();
-  disk.changecount = core.changecount.get();
-  disk.lsn = core.lsn.get();
-  disk.flags2 = core.flags2.get();
-  disk.cowextsize = core.cowextsize.get();
-  std::copy(std::begin(core.pad2), std::end(core.pad2), std::begin(disk.pad2));
-  disk.crtime = disk_time_of_logged(core.crtime, big);
-  disk.ino = core.ino.get();
-  disk.uuid = core.uuid;
-  return disk;
+  To to{};
+  to.magic = core.magic.get();
+  to.mode = core.mode.get();
+  to.version = core.version;
+  to.format = core.format;
+  to.onlink = core.onlink.get();
+  to.uid = core.uid.get();
+  to.gid = core.gid.get();
+  to.nlink = core.nlink.get();
+  to.projid_lo = core.projid_lo.get();
+  to.projid_hi = core.projid_hi.get();
+  to.big_nextents = core.big_nextents.get();
+  to.atime = disk_time_of_logged(core.atime, big);
+  to.mtime = disk_time_of_logged(core.mtime, big);
+  to.ctime = disk_time_of_logged(core.ctime, big);
+  to.size = core.size.get();
+  to.nblocks = core.nblocks.get();
+  to.extsize = core.extsize.get();
+  to.nextents = core.nextents.get();
+  to.anextents = core.anextents.get();
+  to.forkoff = core.forkoff;
+  to.aformat = core.aformat;
+  to.dmevmask = core.dmevmask.get();
+  to.dmstate = core.dmstate.get();
+  to.flags = core.flags.get();
+  to.gen = core.gen.get();
+  to.next_unlinked = core.next_unlinked.get();
+  to.crc = core.crc.get();
+  to.changecount = core.changecount.get();
+  to.lsn = core.lsn.get();
+  to.flags2 = core.flags2.get();
+  to.cowextsize = core.cowextsize.get();
+  std::copy(std::begin(core.pad2), std::end(core.pad2), std::begin(to.pad2));
+  to.crtime = disk_time_of_logged(core.crtime, big);
+  to.ino = core.ino.get();
+  to.uuid = core.uuid;
+  return to;
 }
+
+}  // namespace
+
+InodeCore disk_core_of_logged(const LoggedInodeCore& core) { return reordered_core<InodeCore>(core); }
+LoggedInodeCore logged_core_of_disk(const InodeCore& core) { return reordered_core<LoggedInodeCore>(core); }
 
 }  // namespace xdax

@@ -111,7 +111,7 @@ static_assert(offsetof(InodeLogFormat, boffset) == 52);
 using LoggedInodeCore = BasicInodeCore<std::endian::little>;
 static_assert(sizeof(LoggedInodeCore) == sizeof(InodeCore));
 
-/// The value of a be64 field that says what a logged time says.
+/// The value of a be64 field that says what a logged time says, and the other way round.
 [[nodiscard]] constexpr std::uint64_t disk_time_of_logged(std::uint64_t logged, bool bigtime) {
   return bigtime ? logged : logged << 32 | logged >> 32;
 }
@@ -331,5 +331,7 @@ static_assert(offsetof(XmiLogFormat, flags) == 64);
 
 /// The logged core as it lies on disk: other byte order, same fields. `core` is a verified region.
 [[nodiscard]] InodeCore disk_core_of_logged(const LoggedInodeCore& core);
+/// The reverse.
+[[nodiscard]] LoggedInodeCore logged_core_of_disk(const InodeCore& core);
 
 }  // namespace xdax

@@ -7,11 +7,12 @@
 
 #include "libfs/base/crc32c.h"
 #include "libfs/base/error.h"
+#include "libfs/format/block_stamp.h"
 #include "libfs/format/btree_block.h"
 #include "libfs/format/dquot.h"
 #include "libfs/format/inode.h"
 #include "libfs/format/inode_fork.h"
-#include "libfs/recovery/block_stamp.h"
+#include "libfs/journal/log_changes.h"
 
 namespace xdax {
 namespace {
@@ -313,19 +314,9 @@ void Replay::icreate(const LogItem& item) {
   }
   Buffer buffer{.byte = geometry_.byte_of(ag, first), .bytes = {}};
   buffer.bytes.resize(std::size_t{format.length} << geometry_.block_log);
-  const AgInode start(first.value() << geometry_.inodes_per_block_log);
-  for (std::uint32_t i = 0; i < format.count; ++i) {
-    const MutableByteSpan bytes =
-        MutableByteSpan(buffer.bytes).subspan(std::size_t{i} << geometry_.inode_log, geometry_.inode_bytes);
-    auto& core = mutable_view<InodeCore>(bytes);
-    core.magic = InodeCore::kMagic;
-    core.version = InodeCore::kVersion;
-    core.gen = format.gen.get();
-    core.next_unlinked = kNullAgInode.value();
-    core.ino = geometry_.inode_number(ag, start + i).value();
-    core.uuid = geometry_.uuid;
-    seal(bytes, offsetof(InodeCore, crc));
-  }
+  fill_new_inodes(geometry_,
+                  {.ag = ag, .first = geometry_.first_inode_of(first), .count = format.count, .generation = format.gen},
+                  buffer.bytes);
   write(buffer);
   ++counts_.chunks;
 }

@@ -10,6 +10,7 @@
 
 #include "libfs/base/bytes.h"
 #include "libfs/base/uuid.h"
+#include "libfs/format/log_items.h"
 
 namespace xdax {
 
@@ -28,5 +29,8 @@ struct BlockStamp {
 
 /// Of a block with one stamp; nothing for inodes, quota records and what is no metadata.
 [[nodiscard]] std::optional<BlockStamp> stamp_of(ByteSpan block);
+
+/// What the log calls such a block; kUnknown for what is no metadata.
+[[nodiscard]] BufLogType log_type_of(ByteSpan block);
 
 }  // namespace xdax

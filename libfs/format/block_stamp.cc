@@ -1,4 +1,4 @@
-#include "libfs/recovery/block_stamp.h"
+#include "libfs/format/block_stamp.h"
 
 #include "libfs/base/crc32c.h"
 #include "libfs/base/endian.h"
@@ -11,6 +11,8 @@
 #include "libfs/format/dir_data.h"
 #include "libfs/format/dir_free.h"
 #include "libfs/format/dir_leaf.h"
+#include "libfs/format/dquot.h"
+#include "libfs/format/inode.h"
 #include "libfs/format/remote_block.h"
 #include "libfs/format/superblock.h"
 
@@ -79,6 +81,48 @@ std::optional<BlockStamp> stamp_of(ByteSpan block) {
     default:
       return std::nullopt;
   }
+}
+
+BufLogType log_type_of(ByteSpan block) {
+  if (block.size() < kBasicBlockBytes) return BufLogType::kUnknown;
+  const std::uint32_t magic = view<be32>(block);
+  switch (magic) {
+    case Superblock::kMagic:
+      return BufLogType::kSuperblock;
+    case Agf::kMagic:
+      return BufLogType::kAgf;
+    case AgflHeader::kMagic:
+      return BufLogType::kAgfl;
+    case Agi::kMagic:
+      return BufLogType::kAgi;
+    case DirDataHeader::kBlockMagic:
+      return BufLogType::kDirBlock;
+    case DirDataHeader::kDataMagic:
+      return BufLogType::kDirData;
+    case DirFreeHeader::kMagic:
+      return BufLogType::kDirFree;
+    case RemoteHeader::kSymlinkMagic:
+      return BufLogType::kSymlink;
+    case RemoteHeader::kAttrMagic:
+      return BufLogType::kAttrRemote;
+    default:
+      break;
+  }
+  if (is_short_btree(magic) || magic == btree_spec(BtreeKind::kBmap).magic) return BufLogType::kBtree;
+  switch (view<DaBlockInfo>(block).magic) {
+    case DaNodeHeader::kMagic:
+      return BufLogType::kDaNode;
+    case DirLeafHeader::kLeaf1Magic:
+      return BufLogType::kDirLeaf1;
+    case DirLeafHeader::kLeafNMagic:
+      return BufLogType::kDirLeafN;
+    case AttrLeafHeader::kMagic:
+      return BufLogType::kAttrLeaf;
+    default:
+      break;
+  }
+  if (view<be16>(block) == InodeCore::kMagic) return BufLogType::kInodes;
+  return view<be16>(block) == Dquot::kMagic ? BufLogType::kUserDquot : BufLogType::kUnknown;
 }
 
 }  // namespace xdax
