@@ -6,7 +6,7 @@
 include(CMakePackageConfigHelpers)
 
 set(public_layers)
-foreach(layer IN ITEMS base format device cache journal inode da dir attr file volume recovery)
+foreach(layer IN ITEMS base format device cache journal btree space inode da dir attr file volume recovery)
   if(TARGET xdax_${layer})
     list(APPEND public_layers ${layer})
   endif()

@@ -1,5 +1,5 @@
-// Verified metadata in memory: the current version of every block that was changed and is not home yet, and of some that
-// were only read.
+// Verified metadata in memory: the current version of every block that was changed and is not home yet, and of some
+// that were only read.
 //
 // A version is immutable; changing a block means to publish another one, so that whoever holds a version may go on
 // looking at it. Versions come from a commit (libfs/journal) and carry a right checksum, which is why everything that
@@ -36,8 +36,8 @@ struct BlockPlace {
 struct PublishedBlock {
   BlockPlace place;
   MetadataIdentity identity;
-  Version version;      ///< null: given up
-  bool home = false;    ///< it is on the device already
+  Version version;    ///< null: given up
+  bool home = false;  ///< it is on the device already
 };
 
 class Cache;

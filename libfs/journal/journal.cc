@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "libfs/base/error.h"
+#include "libfs/format/superblock.h"
+#include "libfs/journal/transaction.h"
 
 namespace xdax {
 namespace {
@@ -33,8 +35,8 @@ void Journal::begin() {
   turn_.lock();
   try {
     XDAX_ASSERT(!closed_);
-    const std::uint64_t limit = std::min<std::uint64_t>(log_.log_blocks() / kCheckpointPart,
-                                                        kMaxCheckpointBytes / kBasicBlockBytes);
+    const std::uint64_t limit =
+        std::min<std::uint64_t>(log_.log_blocks() / kCheckpointPart, kMaxCheckpointBytes / kBasicBlockBytes);
     if (log_.blocks_for(open_regions_, open_bytes_) > limit) checkpoint();
   } catch (...) {
     turn_.unlock();
@@ -57,8 +59,17 @@ void Journal::write_back() {
 }
 
 void Journal::close() {
-  const std::lock_guard lock(turn_);
   if (closed_) return;
+  {
+    Transaction transaction(*this);
+    auto& superblock = mutable_view<Superblock>(
+        transaction.change({.byte = 0, .length_bytes = geometry_.sector_bytes}, {.kind = MetadataKind::kSuperblock}));
+    superblock.icount = counters_.inodes;
+    superblock.ifree = counters_.free_inodes;
+    superblock.fdblocks = counters_.free_blocks;
+    transaction.commit();
+  }
+  const std::lock_guard lock(turn_);
   checkpoint();
   write_home();
   barrier();
@@ -102,8 +113,8 @@ void Journal::commit(Commit commit) {
   }
   // Beside the checkpoint before, which may not be home.
   if (log_.blocks_for(regions, bytes) > log_.log_blocks() / 2) {
-    throw RefusalError(Errc::kNoSpace, fmt::format("{}: the log is too small for a change of {} blocks",
-                                                   device_.name(), commit.blocks.size()));
+    throw RefusalError(Errc::kNoSpace, fmt::format("{}: the log is too small for a change of {} blocks", device_.name(),
+                                                   commit.blocks.size()));
   }
   account(commit);
   std::vector<PublishedBlock> published;
@@ -147,11 +158,9 @@ std::vector<LogItem> Journal::open_items() const {
   for (const NewInodes& inodes : new_inodes_) items.push_back(new_inodes_item(geometry_, inodes));
   for (const auto& [byte, block] : blocks_) {
     if (!block.open) continue;
-    append_change(items, geometry_,
-                  {.place = block.place,
-                   .kind = block.identity.kind,
-                   .before = bytes_of(block.logged),
-                   .after = *block.current});
+    append_change(
+        items, geometry_,
+        {.place = block.place, .kind = block.identity.kind, .before = bytes_of(block.logged), .after = *block.current});
   }
   for (const BlockPlace& place : given_up_) append_given_up(items, place);
   return items;
@@ -173,8 +182,8 @@ void Journal::checkpoint() {
     barrier();
   }
   if (log_.used_blocks(tail()) + needed >= log_.log_blocks()) {
-    throw RefusalError(Errc::kNoSpace, fmt::format("{}: the log is too small for {} bytes of changes", device_.name(),
-                                                   bytes));
+    throw RefusalError(Errc::kNoSpace,
+                       fmt::format("{}: the log is too small for {} bytes of changes", device_.name(), bytes));
   }
   const Lsn lsn = log_.head();
   log_.write_transaction(items, tail());
@@ -187,13 +196,10 @@ void Journal::make_durable(Lsn lsn) {
   std::vector<PublishedBlock> published;
   for (auto& [byte, block] : blocks_) {
     if (!block.open) continue;
-    const auto version = std::make_shared<const std::vector<std::byte>>(
-        stamped(geometry_,
-                {.place = block.place,
-                 .kind = block.identity.kind,
-                 .before = bytes_of(block.logged),
-                 .after = *block.current},
-                lsn));
+    const auto version = std::make_shared<const std::vector<std::byte>>(stamped(
+        geometry_,
+        {.place = block.place, .kind = block.identity.kind, .before = bytes_of(block.logged), .after = *block.current},
+        lsn));
     block.logged = version;
     block.current = version;
     block.open = false;
@@ -233,9 +239,10 @@ void Journal::write_home() {
     blocks_.erase(block.place.byte);
   }
   if (error) {
-    throw IoError(Errc::kWriteFailed, fmt::format("{}: a block at byte {} could not be written home: {}; it is still in "
-                                                  "the log",
-                                                  device_.name(), failed, error.message()));
+    throw IoError(Errc::kWriteFailed,
+                  fmt::format("{}: a block at byte {} could not be written home: {}; it is still in "
+                              "the log",
+                              device_.name(), failed, error.message()));
   }
 }
 
@@ -253,6 +260,26 @@ std::vector<std::pair<FsBlock, std::uint32_t>> Journal::not_busy(FsBlock start, 
   }
   if (at < end) parts.emplace_back(FsBlock(at), static_cast<std::uint32_t>(end - at));
   return parts;
+}
+
+std::unique_ptr<Journal> open_journal(Device& device, const Geometry& geometry) {
+  const LogSummary summary = read_log_summary(device, LogPlace::of(geometry));
+  if (summary.state != LogState::kClean) {
+    throw RefusalError(Errc::kNotSupported,
+                       fmt::format("{}: its log is {}: replay it first, with xdax_repair --replay-only or by a mount",
+                                   device.name(), to_string(summary.state)));
+  }
+  std::vector<std::byte> sector(geometry.sector_bytes);
+  device.read(0, sector);
+  if (const Flaws flaws = verify_superblock(sector, {.ag = AgNumber(0)}); !flaws.empty()) {
+    throw CorruptionError(Errc::kBadStructure, fmt::format("{}: superblock: {} ought to be {}", device.name(),
+                                                           flaws[0].field, flaws[0].rule));
+  }
+  const auto& superblock = view<Superblock>(sector);
+  return std::make_unique<Journal>(
+      device, geometry, summary,
+      SummaryCounters{
+          .inodes = superblock.icount, .free_inodes = superblock.ifree, .free_blocks = superblock.fdblocks});
 }
 
 }  // namespace xdax

@@ -1,18 +1,20 @@
-// The journal of a filesystem that is being changed: what was committed and is not yet in the log, what is in the log and
-// not yet home, and the order in which one becomes the other.
+// The journal of a filesystem that is being changed: what was committed and is not yet in the log, what is in the log
+// and not yet home, and the order in which one becomes the other.
 //
 //   commit      publishes a transaction's blocks to the cache; they belong to the open checkpoint
 //   checkpoint  barrier; the open checkpoint goes to the log as one transaction; barrier. Its blocks are now durable
-//   write home  blocks of durable checkpoints go where they belong, stamped with their checkpoint's LSN; the tail of the
+//   write home  blocks of durable checkpoints go where they belong, stamped with their checkpoint's LSN; the tail of
+//   the
 //               log moves past them at the next barrier
 //
 // Space that a transaction frees is busy until its checkpoint is durable. A failure to write leaves everything as it
-// was: the same may be tried again. One transaction runs at a time; whoever only reads goes through view() and waits for
-// nobody. Thread-safe. JOURNAL.md draws it.
+// was: the same may be tried again. One transaction runs at a time; whoever only reads goes through view() and waits
+// for nobody. Thread-safe. JOURNAL.md draws it.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -70,7 +72,8 @@ class Journal {
   /// sync(), and every block is written home and durable there; the log is empty then, but for its last record. Throws
   /// IoError.
   void write_back();
-  /// write_back() and an unmount record. Nothing may be committed afterwards. Throws IoError; may be called again then.
+  /// Brings the superblock's counters up to date, writes everything back, and ends the log with an unmount record.
+  /// Nothing may be committed afterwards. Throws IoError; may be called again then.
   void close();
 
   // For a transaction, between begin() and end(), which one thread at a time may stand.
@@ -92,10 +95,10 @@ class Journal {
   struct Block {
     BlockPlace place;
     MetadataIdentity identity;
-    Version logged;   ///< as of the last checkpoint; null when it is new since
-    Version current;  ///< as committed last
-    bool open = false;             ///< current is of the open checkpoint
-    std::optional<Lsn> since;      ///< oldest checkpoint that is not home; `logged` is what goes home then
+    Version logged;            ///< as of the last checkpoint; null when it is new since
+    Version current;           ///< as committed last
+    bool open = false;         ///< current is of the open checkpoint
+    std::optional<Lsn> since;  ///< oldest checkpoint that is not home; `logged` is what goes home then
   };
 
   void checkpoint();
@@ -113,14 +116,18 @@ class Journal {
   LogWriter log_;
   SummaryCounters counters_;
   std::map<std::uint64_t, Block> blocks_;
-  std::set<BlockPlace> given_up_;           ///< in the open checkpoint
-  std::vector<Lsn> held_;                   ///< since when blocks given up in the open checkpoint were in the log
-  std::vector<NewInodes> new_inodes_;       ///< of the open checkpoint
+  std::set<BlockPlace> given_up_;                ///< in the open checkpoint
+  std::vector<Lsn> held_;                        ///< since when blocks given up in the open checkpoint were in the log
+  std::vector<NewInodes> new_inodes_;            ///< of the open checkpoint
   std::map<std::uint64_t, std::uint32_t> busy_;  ///< freed in the open checkpoint: packed block, length
-  std::vector<Lsn> on_the_way_;             ///< of blocks written home since the last barrier
+  std::vector<Lsn> on_the_way_;                  ///< of blocks written home since the last barrier
   std::uint64_t open_regions_ = 0, open_bytes_ = 0;  ///< at most, of the open checkpoint
   bool data_pending_ = false;
   bool closed_ = false;
 };
+
+/// The journal of a filesystem with a clean log, to change it. Throws RefusalError (kNotSupported) when the log is not
+/// clean, CorruptionError for a damaged superblock, IoError.
+[[nodiscard]] std::unique_ptr<Journal> open_journal(Device& device, const Geometry& geometry);
 
 }  // namespace xdax

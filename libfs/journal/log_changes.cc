@@ -98,8 +98,7 @@ ForkRegion fork_region(ByteSpan inode, Fork fork) {
     }
     case ForkFormat::kExtents: {
       const auto extents = std::as_bytes(fork_extents(inode, fork));
-      return {data ? inode_log_fields::kDataExtents : inode_log_fields::kAttrExtents,
-              {extents.begin(), extents.end()}};
+      return {data ? inode_log_fields::kDataExtents : inode_log_fields::kAttrExtents, {extents.begin(), extents.end()}};
     }
     case ForkFormat::kBtree:
       return {data ? inode_log_fields::kDataRoot : inode_log_fields::kAttrRoot, logged_root(bytes)};
@@ -163,8 +162,8 @@ void append_cluster(std::vector<LogItem>& items, const Geometry& geometry, const
     any = true;
   });
   if (!any) return;
-  items.push_back(buffer_item(change.place, change.after, pointers,
-                              flags_of(BufLogType::kInodes) | buf_log_flags::kInode));
+  items.push_back(
+      buffer_item(change.place, change.after, pointers, flags_of(BufLogType::kInodes) | buf_log_flags::kInode));
 }
 
 }  // namespace

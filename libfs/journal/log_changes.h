@@ -1,7 +1,7 @@
 // What a checkpoint says of a block that changed: log items, made from the two versions of the block.
 //
-// A buffer item names the 128-byte pieces that differ. Of an inode cluster each inode that differs becomes an inode item
-// with its whole forks, and the unlinked pointers that differ a buffer item of their own. Pure.
+// A buffer item names the 128-byte pieces that differ. Of an inode cluster each inode that differs becomes an inode
+// item with its whole forks, and the unlinked pointers that differ a buffer item of their own. Pure.
 #pragma once
 
 #include <vector>

@@ -82,27 +82,25 @@ MutableByteSpan Transaction::change(const BlockPlace& place, const MetadataIdent
   if (own != blocks_.end()) {
     const Block& block = own->second;
     if (block.bytes == nullptr || block.place != place || block.identity != identity) {
-      throw CorruptionError(Errc::kBadStructure, fmt::format("{}: {} at byte {} is also used as {}",
-                                                             journal_.device().name(), to_string(identity.kind),
-                                                             place.byte, to_string(block.identity.kind)));
+      throw CorruptionError(Errc::kBadStructure,
+                            fmt::format("{}: {} at byte {} is also used as {}", journal_.device().name(),
+                                        to_string(identity.kind), place.byte, to_string(block.identity.kind)));
     }
     return *block.bytes;
   }
   Version before = journal_.cache().read(place, identity);
   auto bytes = std::make_shared<std::vector<std::byte>>(*before);
   const MutableByteSpan span = *bytes;
-  blocks_.emplace(place.byte, Block{.place = place,
-                                    .identity = identity,
-                                    .bytes = std::move(bytes),
-                                    .before = std::move(before)});
+  blocks_.emplace(place.byte,
+                  Block{.place = place, .identity = identity, .bytes = std::move(bytes), .before = std::move(before)});
   return span;
 }
 
 MutableByteSpan Transaction::create(const BlockPlace& place, const MetadataIdentity& identity) {
   auto bytes = std::make_shared<std::vector<std::byte>>(place.length_bytes);
   const MutableByteSpan span = *bytes;
-  blocks_.insert_or_assign(
-      place.byte, Block{.place = place, .identity = identity, .bytes = std::move(bytes), .before = nullptr});
+  blocks_.insert_or_assign(place.byte,
+                           Block{.place = place, .identity = identity, .bytes = std::move(bytes), .before = nullptr});
   return span;
 }
 
@@ -135,10 +133,11 @@ void Transaction::create_inodes(const NewInodes& inodes) {
                     *bytes);
     // The item makes them as they are here, so that only what differs later needs an item of its own.
     auto before = std::make_shared<const std::vector<std::byte>>(*bytes);
-    blocks_.insert_or_assign(place.byte, Block{.place = place,
-                                               .identity = {.kind = MetadataKind::kInodes, .owner = {}, .file_block = {}},
-                                               .bytes = std::move(bytes),
-                                               .before = std::move(before)});
+    blocks_.insert_or_assign(place.byte,
+                             Block{.place = place,
+                                   .identity = {.kind = MetadataKind::kInodes, .owner = {}, .file_block = {}},
+                                   .bytes = std::move(bytes),
+                                   .before = std::move(before)});
   }
   new_inodes_.push_back(inodes);
 }

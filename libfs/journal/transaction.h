@@ -1,8 +1,8 @@
 // One atomic change of the filesystem.
 //
-// A transaction changes private copies of metadata blocks. commit() verifies them and makes all of them visible at once;
-// without it, by an exception or on purpose, nothing has happened. Transactions of one journal run one at a time: the
-// constructor waits. Blocks that were handed out stay where they are until the transaction ends.
+// A transaction changes private copies of metadata blocks. commit() verifies them and makes all of them visible at
+// once; without it, by an exception or on purpose, nothing has happened. Transactions of one journal run one at a time:
+// the constructor waits. Blocks that were handed out stay where they are until the transaction ends.
 //
 // Not thread-safe: it belongs to the thread that made it, which must not make a second one meanwhile.
 #pragma once

@@ -31,10 +31,7 @@ class JournalWrite : public ::testing::TestWithParam<std::uint32_t> {
   }
   static constexpr MetadataIdentity kCluster{.kind = MetadataKind::kInodes, .owner = {}, .file_block = {}};
 
-  [[nodiscard]] std::unique_ptr<Journal> open(Device& device) const {
-    return std::make_unique<Journal>(device, geometry_, read_log_summary(device, LogPlace::of(geometry_)),
-                                     SummaryCounters{});
-  }
+  [[nodiscard]] std::unique_ptr<Journal> open(Device& device) const { return open_journal(device, geometry_); }
   // Stores a number in the root inode where a number does no harm.
   void store(Journal& journal, std::uint32_t number) const {
     Transaction transaction(journal);
