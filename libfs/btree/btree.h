@@ -2,8 +2,8 @@
 //
 // Records and keys are bytes here, described by a BtreeLayout and a BtreeOrder; typed faces are in libfs/space and
 // libfs/inode. A tree keeps its blocks at least half full, shifts to a neighbour under the same parent before it
-// splits, and merges with one when that fits. All changes are made in one transaction, so that a tree that throws in the
-// middle was never changed.
+// splits, and merges with one when that fits. All changes are made in one transaction, so that a tree that throws in
+// the middle was never changed.
 //
 // The object has one position, at a record; inserting and erasing move it. Bytes from disk are verified as they are
 // read, and levels only descend, so that no tree, however damaged, costs more than its height for a step.
@@ -26,8 +26,8 @@ class Btree {
   /// All must outlive it.
   Btree(Transaction& transaction, BtreeStore& store, BtreeKind kind);
 
-  /// Moves to the last record whose key is at most `key`, or to the first whose key is at least `key`. False when there is
-  /// none. Throws CorruptionError, IoError; so do the others.
+  /// Moves to the last record whose key is at most `key`, or to the first whose key is at least `key`. False when there
+  /// is none. Throws CorruptionError, IoError; so do the others.
   [[nodiscard]] bool find_at_most(ByteSpan key);
   [[nodiscard]] bool find_at_least(ByteSpan key);
   [[nodiscard]] bool find_first();
@@ -45,8 +45,8 @@ class Btree {
   /// Takes the record at the position out. The position is lost.
   void erase();
 
-  /// Calls `use` for every record whose interval meets [low, high], both keys, in order; until it returns false. Of trees
-  /// of overlapping intervals only. The tree must not be changed meanwhile.
+  /// Calls `use` for every record whose interval meets [low, high], both keys, in order; until it returns false. Of
+  /// trees of overlapping intervals only. The tree must not be changed meanwhile.
   void overlapping(ByteSpan low, ByteSpan high, const std::function<bool(ByteSpan record)>& use);
 
  private:

@@ -1,4 +1,5 @@
-// What the one B+tree algorithm must know of each of the seven trees: how records become keys, and how keys are ordered.
+// What the one B+tree algorithm must know of each of the seven trees: how records become keys, and how keys are
+// ordered.
 //
 // Pure functions over the bytes of records and keys as they lie on disk. Source: XFS Algorithms & Data Structures, the
 // chapters of the trees.

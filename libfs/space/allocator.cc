@@ -26,9 +26,8 @@ std::optional<Extent64> Allocator::in_group(AgNumber ag, const SpaceRequest& req
 
 Extent64 Allocator::allocate(const SpaceRequest& request) {
   const Geometry& geometry = transaction_.geometry();
-  const std::uint32_t first = request.near && geometry.valid_fs_block(*request.near)
-                                  ? geometry.ag_of(*request.near).value()
-                                  : 0;
+  const std::uint32_t first =
+      request.near && geometry.valid_fs_block(*request.near) ? geometry.ag_of(*request.near).value() : 0;
   struct Pass {
     std::uint32_t least;
     std::uint32_t alignment;
@@ -60,10 +59,10 @@ Extent64 Allocator::allocate(const SpaceRequest& request) {
 void Allocator::free(const Extent64& extent, const ExtentOwner& owner) {
   const Geometry& geometry = transaction_.geometry();
   if (!geometry.valid_extent(extent.start, extent.length_blocks)) {
-    throw CorruptionError(Errc::kBadStructure,
-                          fmt::format("{}: an extent to be freed lies outside of the filesystem: block {}, {} blocks",
-                                      transaction_.journal().device().name(), extent.start.value(),
-                                      extent.length_blocks));
+    throw CorruptionError(
+        Errc::kBadStructure,
+        fmt::format("{}: an extent to be freed lies outside of the filesystem: block {}, {} blocks",
+                    transaction_.journal().device().name(), extent.start.value(), extent.length_blocks));
   }
   Group group(transaction_, geometry.ag_of(extent.start));
   FreeSpace(group).free({.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks}, owner);

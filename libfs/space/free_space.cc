@@ -26,17 +26,14 @@ FreeRecord record_of(AgBlock start, std::uint32_t length) {
 
 std::uint32_t end_of(const FreeRecord& record) { return record.startblock + record.blockcount; }
 
-std::uint32_t distance(AgBlock a, AgBlock b) {
-  return a < b ? b.value() - a.value() : a.value() - b.value();
-}
+std::uint32_t distance(AgBlock a, AgBlock b) { return a < b ? b.value() - a.value() : a.value() - b.value(); }
 
 }  // namespace
 
 void FreeSpace::corrupt(const GroupExtent& extent, const char* what) const {
-  throw CorruptionError(Errc::kBadStructure, fmt::format("{}: group {}: blocks {}+{} {}",
-                                                         group_.transaction().journal().device().name(),
-                                                         group_.ag().value(), extent.start.value(),
-                                                         extent.length_blocks, what));
+  throw CorruptionError(Errc::kBadStructure,
+                        fmt::format("{}: group {}: blocks {}+{} {}", group_.transaction().journal().device().name(),
+                                    group_.ag().value(), extent.start.value(), extent.length_blocks, what));
 }
 
 std::uint32_t FreeSpace::usable_blocks() {
@@ -51,13 +48,15 @@ void FreeSpace::erase(const FreeRecord& record) {
   FreeTree by_block(group_, BtreeKind::kBno);
   const bool found = by_block.find_at_most(record);
   if (!found || by_block.record().startblock != record.startblock) {
-    corrupt({.start = AgBlock(record.startblock), .length_blocks = record.blockcount}, "are in one free-space tree only");
+    corrupt({.start = AgBlock(record.startblock), .length_blocks = record.blockcount},
+            "are in one free-space tree only");
   }
   by_block.erase();
   FreeTree by_size(group_, BtreeKind::kCnt);
   if (!by_size.find_at_most(record) || by_size.record().startblock != record.startblock ||
       by_size.record().blockcount != record.blockcount) {
-    corrupt({.start = AgBlock(record.startblock), .length_blocks = record.blockcount}, "are in one free-space tree only");
+    corrupt({.start = AgBlock(record.startblock), .length_blocks = record.blockcount},
+            "are in one free-space tree only");
   }
   by_size.erase();
 }
@@ -122,8 +121,8 @@ void FreeSpace::give(const GroupExtent& extent) {
 std::optional<GroupExtent> FreeSpace::fit(const FreeRecord& record, const GroupRequest& request) const {
   const Geometry& geometry = group_.geometry();
   std::optional<GroupExtent> best;
-  for (const auto& [start, part_length] : group_.transaction().available(
-           geometry.fs_block(group_.ag(), AgBlock(record.startblock)), record.blockcount)) {
+  for (const auto& [start, part_length] :
+       group_.transaction().available(geometry.fs_block(group_.ag(), AgBlock(record.startblock)), record.blockcount)) {
     const AgBlock part = geometry.ag_block_of(start);
     const AgBlock part_end = part + part_length;
     AgBlock at = part;
@@ -252,12 +251,13 @@ std::uint32_t held_back_blocks(Group& group) {
   const Agf& agf = group.agf();
   std::uint64_t blocks = group.length_blocks();
   // The log never needs a record.
-  if (geometry.log_start.value() != 0 && geometry.ag_of(geometry.log_start) == group.ag()) blocks -= geometry.log_blocks;
+  if (geometry.log_start.value() != 0 && geometry.ag_of(geometry.log_start) == group.ag())
+    blocks -= geometry.log_blocks;
   const auto unused = [](std::uint64_t most, std::uint64_t used) { return most > used ? most - used : 0; };
   std::uint64_t held = 0;
   if (geometry.features.reflink()) {
-    held += unused(worst_case_blocks(BtreeLayout(BtreeKind::kRefcount, geometry.block_bytes), blocks),
-                   agf.refcount_blocks);
+    held +=
+        unused(worst_case_blocks(BtreeLayout(BtreeKind::kRefcount, geometry.block_bytes), blocks), agf.refcount_blocks);
   }
   if (geometry.features.finobt()) {
     const std::uint64_t chunks = blocks * geometry.inodes_per_block / limits::kInodesPerChunk;

@@ -1,7 +1,7 @@
 // Free space of one group: the two trees that hold it, and the free list that feeds them.
 //
-// Every change first brings the free list to its length, then changes both trees, the header's counters, the reverse map
-// and the transaction's count of free blocks. Freed blocks are handed out again only when that is durable. Not
+// Every change first brings the free list to its length, then changes both trees, the header's counters, the reverse
+// map and the transaction's count of free blocks. Freed blocks are handed out again only when that is durable. Not
 // thread-safe. Source: XFS Algorithms & Data Structures, "Free Space B+trees".
 #pragma once
 
@@ -34,8 +34,8 @@ class FreeSpace {
   [[nodiscard]] std::uint32_t usable_blocks();
   /// An extent, taken out of free space and recorded in the reverse map; nothing when the group has none that will do.
   [[nodiscard]] std::optional<GroupExtent> allocate(const GroupRequest& request);
-  /// Gives an extent back. `owner` is who had its first block; kOwnerNull leaves the reverse map alone and kOwnerUnknown
-  /// takes whoever it was out of it. Throws CorruptionError when a part of it is free already.
+  /// Gives an extent back. `owner` is who had its first block; kOwnerNull leaves the reverse map alone and
+  /// kOwnerUnknown takes whoever it was out of it. Throws CorruptionError when a part of it is free already.
   void free(const GroupExtent& extent, const ExtentOwner& owner);
   /// Brings the free list to the length that changes of free space need. Done by the others.
   void fill_list();

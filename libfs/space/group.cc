@@ -63,8 +63,8 @@ std::uint32_t Group::list_wanted() {
   const auto wanted = [](std::uint32_t levels, std::uint32_t most_levels) {
     return std::min(levels + 1, most_levels) * 2 - 2;
   };
-  std::uint32_t blocks = wanted(header.levels[Agf::kBno], most.free_space) +
-                         wanted(header.levels[Agf::kCnt], most.free_space);
+  std::uint32_t blocks =
+      wanted(header.levels[Agf::kBno], most.free_space) + wanted(header.levels[Agf::kCnt], most.free_space);
   if (geometry().features.rmapbt()) blocks += wanted(header.levels[Agf::kRmap], most.reverse_map);
   return blocks;
 }
@@ -140,7 +140,9 @@ void GroupTree::set_root(std::uint64_t pointer, std::uint32_t levels) {
   }
 }
 
-BlockPlace GroupTree::place(std::uint64_t pointer) { return group_.place(AgBlock(static_cast<std::uint32_t>(pointer))); }
+BlockPlace GroupTree::place(std::uint64_t pointer) {
+  return group_.place(AgBlock(static_cast<std::uint32_t>(pointer)));
+}
 
 MetadataIdentity GroupTree::identity() { return kind(metadata_kind(kind_)); }
 

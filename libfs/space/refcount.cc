@@ -14,10 +14,9 @@ be32 key_of(std::uint32_t start) { return start; }
 }  // namespace
 
 void Refcounts::corrupt(const GroupExtent& extent, const char* what) const {
-  throw CorruptionError(Errc::kBadStructure, fmt::format("{}: group {}: blocks {}+{} {}",
-                                                         group_.transaction().journal().device().name(),
-                                                         group_.ag().value(), extent.start.value(),
-                                                         extent.length_blocks, what));
+  throw CorruptionError(Errc::kBadStructure,
+                        fmt::format("{}: group {}: blocks {}+{} {}", group_.transaction().journal().device().name(),
+                                    group_.ag().value(), extent.start.value(), extent.length_blocks, what));
 }
 
 Refcounts::Run Refcounts::run_at(const GroupExtent& extent) {
@@ -33,7 +32,8 @@ Refcounts::Run Refcounts::run_at(const GroupExtent& extent) {
   return {.owners = 1, .length_blocks = std::min(extent.length_blocks, next - start)};
 }
 
-// Takes every record that touches [start, start + length), or ends or begins where that begins or ends, out of the tree.
+// Takes every record that touches [start, start + length), or ends or begins where that begins or ends, out of the
+// tree.
 std::vector<Refcounts::Piece> Refcounts::take_out(std::uint32_t start, std::uint32_t length) {
   std::vector<Piece> pieces;
   const std::uint32_t end = start + length;

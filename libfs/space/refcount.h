@@ -30,7 +30,8 @@ class Refcounts {
   /// One owner less. Returns the extents that have none left; freeing them is the caller's.
   [[nodiscard]] std::vector<GroupExtent> decrease(const GroupExtent& extent);
 
-  /// Stages blocks for copy on write, and takes them off that list again. Throws CorruptionError when some are not on it.
+  /// Stages blocks for copy on write, and takes them off that list again. Throws CorruptionError when some are not on
+  /// it.
   void stage(const GroupExtent& extent);
   void unstage(const GroupExtent& extent);
   /// The first staged extent at or behind `from`; nothing when there is none.

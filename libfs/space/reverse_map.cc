@@ -41,7 +41,8 @@ void ReverseMap::corrupt(const GroupExtent& extent) const {
 std::optional<RmapRecord> ReverseMap::find(AgBlock block, const ExtentOwner& owner) {
   const RmapKey key = key_of(block, owner.owner, owner.offset);
   const auto matches = [&](const RmapRecord& record) {
-    if (record.owner != owner.owner || record.startblock > block.value() || block.value() >= end_of(record)) return false;
+    if (record.owner != owner.owner || record.startblock > block.value() || block.value() >= end_of(record))
+      return false;
     return owner_of(record).further(block.value() - record.startblock).offset == owner.offset;
   };
   // Extents of several owners overlap only where blocks are shared: mostly the record before is the one.
@@ -116,12 +117,11 @@ void ReverseMap::remove_any(const GroupExtent& extent) {
   const std::uint32_t last = extent.start.value() + extent.length_blocks - 1;
   const RmapKey low = key_of(extent.start, 0, 0);
   const RmapKey high = key_of(AgBlock(last), ~0ull, ~0ull);
-  tree_.bytes().overlapping(std::as_bytes(std::span(&low, 1)), std::as_bytes(std::span(&high, 1)),
-                            [&](ByteSpan bytes) {
-                              ambiguous = found.has_value();
-                              found = view<RmapRecord>(bytes);
-                              return !ambiguous;
-                            });
+  tree_.bytes().overlapping(std::as_bytes(std::span(&low, 1)), std::as_bytes(std::span(&high, 1)), [&](ByteSpan bytes) {
+    ambiguous = found.has_value();
+    found = view<RmapRecord>(bytes);
+    return !ambiguous;
+  });
   if (!found) return;
   if (ambiguous || found->startblock > extent.start.value() || end_of(*found) <= last) corrupt(extent);
   cut(*found, extent);

@@ -70,8 +70,7 @@ TEST_P(Space, RandomExtentsComeAndGo) {
         from = static_cast<std::uint32_t>(random() % length);
         length = 1 + static_cast<std::uint32_t>(random() % (length - from));
       }
-      allocator.free({.start = victim.extent.start + from, .length_blocks = length},
-                     owner_of(victim).further(from));
+      allocator.free({.start = victim.extent.start + from, .length_blocks = length}, owner_of(victim).further(from));
       after.erase(after.begin() + static_cast<std::ptrdiff_t>(which));
       if (from != 0) {
         after.push_back({.extent = {victim.extent.start, from}, .number = victim.number, .from = victim.from});
@@ -183,16 +182,16 @@ TEST_P(Space, Item04_ZeroesWhatItAllocatesAndNothingElse) {
       TypedTree<FreeRecord> tree(group, BtreeKind::kBno);
       for (bool more = tree.find_first(); more; more = tree.next()) {
         const std::uint64_t byte = geometry.byte_of(AgNumber(i), AgBlock(tree.record().startblock));
-        const auto bytes = volume_.device().bytes().subspan(byte, std::size_t{tree.record().blockcount}
-                                                                      << geometry.block_log);
+        const auto bytes =
+            volume_.device().bytes().subspan(byte, std::size_t{tree.record().blockcount} << geometry.block_log);
         std::fill(bytes.begin(), bytes.end(), value);
       }
     }
   };
   mark(std::byte{0xa5});
   const auto bytes_of = [&](const Extent64& extent) {
-    return volume_.device().bytes().subspan(geometry.byte_of(extent.start), std::size_t{extent.length_blocks}
-                                                                                << geometry.block_log);
+    return volume_.device().bytes().subspan(geometry.byte_of(extent.start),
+                                            std::size_t{extent.length_blocks} << geometry.block_log);
   };
   const auto is_live = [&](const Extent64& extent) {
     const auto bytes = bytes_of(extent);
@@ -214,21 +213,21 @@ TEST_P(Space, Item04_ZeroesWhatItAllocatesAndNothingElse) {
     volume_.journal().sync();
   }
   Transaction transaction(volume_.journal());
-  const Extent64 zeroed = Allocator(transaction).allocate(
-      {.least = 8, .most = 8, .near = middle.start, .owner = owner(1).further(8), .zero = true});
+  const Extent64 zeroed =
+      Allocator(transaction)
+          .allocate({.least = 8, .most = 8, .near = middle.start, .owner = owner(1).further(8), .zero = true});
   ASSERT_EQ(zeroed, middle) << "it ought to join what is live on both sides";
   EXPECT_TRUE(all_zero(bytes_of(zeroed)));
   EXPECT_TRUE(is_live({.start = all.start, .length_blocks = 8}));
   EXPECT_TRUE(is_live({.start = all.start + 16, .length_blocks = 8}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Geometries, Space,
-                         ::testing::Values(VolumeCase{.name = "4k"},
-                                           VolumeCase{.name = "1k", .block_bytes = 1024},
-                                           VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false,
-                                                      .reflink = false},
-                                           VolumeCase{.name = "64k", .block_bytes = 65536, .size_bytes = 1u << 30}),
-                         [](const auto& each) { return each.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, Space,
+    ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
+                      VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false},
+                      VolumeCase{.name = "64k", .block_bytes = 65536, .size_bytes = 1u << 30}),
+    [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace xdax::test

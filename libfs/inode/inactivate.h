@@ -1,0 +1,19 @@
+// What becomes of an inode that has no name and no user any more: its blocks and then itself are freed.
+//
+// A large file takes many transactions. The inode stays on the list of unlinked inodes until the last of them, so that a
+// crash in between is taken up where it stopped. Thread-safe as far as transactions are: nobody else may use the inode.
+#pragma once
+
+#include "libfs/inode/fork_writer.h"
+#include "libfs/journal/journal.h"
+
+namespace xdax {
+
+/// Frees what `fork` maps from `from` on, from the end, at most so many extents that one transaction holds them. False
+/// when there is nothing left. Throws CorruptionError, IoError.
+[[nodiscard]] bool free_some_blocks(ForkWriter& fork, FileBlock from);
+
+/// Frees an inode that is on the list of unlinked inodes, with all it has. Throws CorruptionError, IoError.
+void inactivate(Journal& journal, InodeNumber ino);
+
+}  // namespace xdax
