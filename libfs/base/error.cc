@@ -27,6 +27,12 @@ constexpr ErrcRow kRows[] = {
     {Errc::kOpenFailed, EIO, "cannot be opened"},
     {Errc::kCancelled, ECANCELED, "cancelled"},
     {Errc::kNotFound, ENOENT, "not found"},
+    {Errc::kExists, EEXIST, "exists"},
+    {Errc::kNotEmpty, ENOTEMPTY, "not empty"},
+    {Errc::kNotDirectory, ENOTDIR, "not a directory"},
+    {Errc::kIsDirectory, EISDIR, "is a directory"},
+    {Errc::kTooManyLinks, EMLINK, "too many links"},
+    {Errc::kTooBig, EFBIG, "too big"},
 };
 
 class Category final : public std::error_category {

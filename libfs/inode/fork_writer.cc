@@ -15,7 +15,8 @@ class ForkWriter::Root final : public BtreeStore {
   Root(const InodeEdit& inode, Fork fork) : inode_(inode), fork_(fork) {}
 
   [[nodiscard]] std::uint32_t levels() override {
-    return std::clamp<std::uint32_t>(view<BmapRootHeader>(inode_.fork(fork_)).level, 1, limits::kMaxBtreeLevels - 1) + 1;
+    return std::clamp<std::uint32_t>(view<BmapRootHeader>(inode_.fork(fork_)).level, 1, limits::kMaxBtreeLevels - 1) +
+           1;
   }
   [[nodiscard]] std::uint64_t root() override { return 0; }
   void set_root(std::uint64_t /*pointer*/, std::uint32_t /*levels*/) override {}
@@ -36,12 +37,12 @@ class ForkWriter::Root final : public BtreeStore {
   }
   [[nodiscard]] std::uint64_t owner() override { return inode_.ino().value(); }
   [[nodiscard]] ExtentOwner block_owner() const {
-    return {.owner = inode_.ino().value(),
-            .offset = rmap::kBmapBlock | (fork_ == Fork::kAttr ? rmap::kAttrFork : 0)};
+    return {.owner = inode_.ino().value(), .offset = rmap::kBmapBlock | (fork_ == Fork::kAttr ? rmap::kAttrFork : 0)};
   }
   [[nodiscard]] std::uint64_t allocate(std::uint64_t near) override {
-    const Extent64 extent = Allocator(inode_.transaction())
-                                .allocate({.least = 1, .most = 1, .near = FsBlock(near), .owner = block_owner()});
+    const Extent64 extent =
+        Allocator(inode_.transaction())
+            .allocate({.least = 1, .most = 1, .near = FsBlock(near), .owner = block_owner(), .from_pool = from_pool_});
     inode_.change_core().nblocks += 1;
     return extent.start.value();
   }
@@ -49,10 +50,12 @@ class ForkWriter::Root final : public BtreeStore {
     Allocator(inode_.transaction()).free({.start = FsBlock(pointer), .length_blocks = 1}, block_owner());
     inode_.change_core().nblocks -= 1;
   }
+  void use_pool() { from_pool_ = true; }
 
  private:
   const InodeEdit& inode_;
   Fork fork_;
+  bool from_pool_ = false;
 };
 
 namespace {
@@ -67,13 +70,15 @@ ForkWriter::ForkWriter(const InodeEdit& inode, Fork fork)
   inode.require_allocated();
   const ForkFormat format = fork_format(inode.core(), fork);
   if (format != ForkFormat::kExtents && format != ForkFormat::kBtree) {
-    throw CorruptionError(Errc::kBadStructure, fmt::format("{}: inode {}: a fork maps no blocks where it ought to",
-                                                           inode.transaction().journal().device().name(),
-                                                           inode.ino().value()));
+    throw CorruptionError(Errc::kBadStructure,
+                          fmt::format("{}: inode {}: a fork maps no blocks where it ought to",
+                                      inode.transaction().journal().device().name(), inode.ino().value()));
   }
 }
 
 ForkWriter::~ForkWriter() = default;
+
+void ForkWriter::use_pool() { root_->use_pool(); }
 
 std::uint32_t ForkWriter::most_inline() const {
   return static_cast<std::uint32_t>(inode_.fork(fork_).size() / sizeof(ExtentRecord));
@@ -101,8 +106,8 @@ void ForkWriter::set_count(std::uint64_t count) {
   const std::uint64_t most = fork_ == Fork::kData ? (large ? limits::kMaxDataExtentsNrext64 : limits::kMaxDataExtents)
                                                   : (large ? limits::kMaxAttrExtentsNrext64 : limits::kMaxAttrExtents);
   if (count > most) {
-    throw RefusalError(Errc::kNoSpace, fmt::format("inode {}: a fork has as many extents as it can",
-                                                   inode_.ino().value()));
+    throw RefusalError(Errc::kNoSpace,
+                       fmt::format("inode {}: a fork has as many extents as it can", inode_.ino().value()));
   }
   fork_ == Fork::kData ? set_data_extent_count(core, count) : set_attr_extent_count(core, count);
 }
@@ -164,11 +169,10 @@ void ForkWriter::merge(std::vector<Extent>& extents) const {
     if (extent.length_blocks == 0) continue;
     if (kept > 0) {
       Extent& before = extents[kept - 1];
-      const bool joins = end_of(before) == extent.file_block.value() &&
-                         before.start + before.length_blocks == extent.start &&
-                         geometry.ag_of(before.start) == geometry.ag_of(extent.start) &&
-                         before.unwritten == extent.unwritten &&
-                         std::uint64_t{before.length_blocks} + extent.length_blocks <= limits::kMaxExtentBlocks;
+      const bool joins =
+          end_of(before) == extent.file_block.value() && before.start + before.length_blocks == extent.start &&
+          geometry.ag_of(before.start) == geometry.ag_of(extent.start) && before.unwritten == extent.unwritten &&
+          std::uint64_t{before.length_blocks} + extent.length_blocks <= limits::kMaxExtentBlocks;
       if (joins) {
         before.length_blocks += extent.length_blocks;
         continue;
@@ -185,7 +189,8 @@ void ForkWriter::replace(const std::vector<Extent>& before, std::vector<Extent> 
   const std::uint64_t count = extent_count() - before.size() + after.size();
   if (!is_tree()) {
     std::vector<Extent> all = inline_extents();
-    std::erase_if(all, [&](const Extent& each) { return std::find(before.begin(), before.end(), each) != before.end(); });
+    std::erase_if(all,
+                  [&](const Extent& each) { return std::find(before.begin(), before.end(), each) != before.end(); });
     all.insert(all.end(), after.begin(), after.end());
     std::sort(all.begin(), all.end(), [](const Extent& a, const Extent& b) { return a.file_block < b.file_block; });
     if (all.size() <= most_inline()) {
@@ -270,8 +275,8 @@ void ForkWriter::to_inline() {
   for (bool more = map.find_first(); more; more = map.next()) {
     extents.push_back(Extent::decode(view<ExtentRecord>(map.record())));
     if (extents.size() > most_inline()) {
-      throw CorruptionError(Errc::kBadStructure, fmt::format("inode {}: its extent map holds more than it counts",
-                                                             inode_.ino().value()));
+      throw CorruptionError(Errc::kBadStructure,
+                            fmt::format("inode {}: its extent map holds more than it counts", inode_.ino().value()));
     }
   }
   // Every block of the tree, from the root down, level by level.

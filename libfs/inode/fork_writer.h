@@ -26,6 +26,9 @@ class ForkWriter {
   ForkWriter(const ForkWriter&) = delete;
   ForkWriter& operator=(const ForkWriter&) = delete;
 
+  /// From here on the map's own blocks may come from the pool kept for conversions.
+  void use_pool();
+
   [[nodiscard]] const InodeEdit& inode() const { return inode_; }
   [[nodiscard]] Fork fork() const { return fork_; }
   [[nodiscard]] std::uint64_t extent_count() const { return xdax::extent_count(inode_.core(), fork_); }
@@ -35,7 +38,8 @@ class ForkWriter {
   [[nodiscard]] std::optional<Extent> next(FileBlock block);
   [[nodiscard]] std::optional<Extent> last();
 
-  /// Maps what was a hole. The extent's blocks are in use by now. Throws RefusalError (kNoSpace) when the map cannot grow.
+  /// Maps what was a hole. The extent's blocks are in use by now. Throws RefusalError (kNoSpace) when the map cannot
+  /// grow.
   void add(const Extent& extent);
   /// Unmaps [start, start + length) and returns what was mapped there, in order, cut to the range.
   [[nodiscard]] std::vector<Extent> remove(FileBlock start, std::uint64_t length_blocks);

@@ -1,7 +1,8 @@
 // What becomes of an inode that has no name and no user any more: its blocks and then itself are freed.
 //
-// A large file takes many transactions. The inode stays on the list of unlinked inodes until the last of them, so that a
-// crash in between is taken up where it stopped. Thread-safe as far as transactions are: nobody else may use the inode.
+// A large file takes many transactions. The inode stays on the list of unlinked inodes until the last of them, so that
+// a crash in between is taken up where it stopped. Thread-safe as far as transactions are: nobody else may use the
+// inode.
 #pragma once
 
 #include "libfs/inode/fork_writer.h"

@@ -75,7 +75,8 @@ std::optional<InodeNumber> InodeAllocator::take_free(AgNumber ag, std::optional<
   std::optional<InodeChunk> found;
   if (geometry.features.finobt()) {
     ChunkTree tree(group, BtreeKind::kFinobt);
-    const be32 key = key_of(near.value_or(AgInode(group.agi().newino.get() == kNullAgInode.value() ? 0 : group.agi().newino.get())));
+    const be32 key =
+        key_of(near.value_or(AgInode(group.agi().newino.get() == kNullAgInode.value() ? 0 : group.agi().newino.get())));
     if (tree.find_at_most(key) || tree.find_at_least(key)) found = InodeChunk::decode(tree.record(), sparse);
   } else {
     ChunkTree tree(group, BtreeKind::kInobt);
@@ -98,8 +99,8 @@ std::optional<InodeNumber> InodeAllocator::take_free(AgNumber ag, std::optional<
 // Inodes may take so many percent of all space.
 bool InodeAllocator::may_add() const {
   const Geometry& geometry = transaction_.geometry();
-  const auto& superblock = view<Superblock>(transaction_.read({.byte = 0, .length_bytes = geometry.sector_bytes},
-                                                              {.kind = MetadataKind::kSuperblock}));
+  const auto& superblock = view<Superblock>(
+      transaction_.read({.byte = 0, .length_bytes = geometry.sector_bytes}, {.kind = MetadataKind::kSuperblock}));
   if (superblock.imax_pct == 0) return true;
   const std::uint64_t most = geometry.data_blocks / 100 * superblock.imax_pct * geometry.inodes_per_block;
   return transaction_.counters().inodes + limits::kInodesPerChunk <= most;
@@ -151,8 +152,8 @@ bool InodeAllocator::add_chunk(AgNumber ag, std::uint32_t generation) {
   const std::uint32_t part = std::max(geometry.sparse_align_blocks, (4u >> geometry.inodes_per_block_log) + 1);
   if (part >= blocks) return false;
   // The chunk around a part must lie inside the group.
-  const auto extent = space.allocate(
-      {.least = part, .most = part, .alignment = geometry.sparse_align_blocks, .owner = kInodesOwner});
+  const auto extent =
+      space.allocate({.least = part, .most = part, .alignment = geometry.sparse_align_blocks, .owner = kInodesOwner});
   if (!extent) return false;
   const AgBlock start{round_down(extent->start.value(), blocks)};
   const std::uint32_t first = (extent->start - start) << geometry.inodes_per_block_log;
@@ -166,10 +167,8 @@ bool InodeAllocator::add_chunk(AgNumber ag, std::uint32_t generation) {
     space.free(*extent, kInodesOwner);
     return false;
   }
-  transaction_.create_inodes({.ag = ag,
-                              .first = geometry.first_inode_of(extent->start),
-                              .count = inodes,
-                              .generation = generation});
+  transaction_.create_inodes(
+      {.ag = ag, .first = geometry.first_inode_of(extent->start), .count = inodes, .generation = generation});
   if (!there) {
     insert_chunk(group, start, inodes, static_cast<std::uint16_t>(~bits));
     return true;
@@ -190,11 +189,10 @@ InodeNumber InodeAllocator::allocate(const NewInode& request) {
   const bool directory = (request.mode & kFileTypeMask) == static_cast<std::uint16_t>(FileType::kDirectory);
   const AgNumber home = geometry.ag_of(request.parent);
   // Directories go round the groups; what tells the turn is how many inodes there are.
-  const std::uint32_t first =
-      directory ? static_cast<std::uint32_t>((home.value() + transaction_.counters().inodes -
-                                              transaction_.counters().free_inodes) %
-                                             geometry.ag_count)
-                : home.value();
+  const std::uint32_t first = directory ? static_cast<std::uint32_t>((home.value() + transaction_.counters().inodes -
+                                                                      transaction_.counters().free_inodes) %
+                                                                     geometry.ag_count)
+                                        : home.value();
   const bool add = may_add();
   for (const bool grow : {false, true}) {
     for (std::uint32_t i = 0; i < geometry.ag_count; ++i) {
@@ -288,8 +286,8 @@ void InodeAllocator::remove_chunk(Group& group, const InodeChunk& chunk) {
       continue;
     }
     for (AgBlock at = first + block; at < first + end;) {
-      const BlockPlace place = inode_cluster_place(
-          geometry, geometry.inode_number(group.ag(), geometry.first_inode_of(at)));
+      const BlockPlace place =
+          inode_cluster_place(geometry, geometry.inode_number(group.ag(), geometry.first_inode_of(at)));
       transaction_.give_up(place);
       at += std::max(place.length_bytes >> geometry.block_log, 1u);
     }

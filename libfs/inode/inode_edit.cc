@@ -12,17 +12,19 @@ BlockPlace inode_cluster_place(const Geometry& geometry, InodeNumber ino) {
   const std::uint32_t blocks = bytes >> geometry.block_log;
   const AgBlock block = geometry.ag_block_of(geometry.ag_inode_of(ino));
   if (blocks > 1 && geometry.inode_align_blocks % blocks != 0) {
-    throw RefusalError(Errc::kNotSupported, fmt::format("inode chunks aligned to {} blocks cannot be written, only read",
-                                                        geometry.inode_align_blocks));
+    throw RefusalError(
+        Errc::kNotSupported,
+        fmt::format("inode chunks aligned to {} blocks cannot be written, only read", geometry.inode_align_blocks));
   }
   return {.byte = geometry.byte_of(geometry.ag_of(ino), AgBlock(round_down(block.value(), blocks))),
           .length_bytes = bytes};
 }
 
-InodeEdit::InodeEdit(Transaction& transaction, InodeNumber ino) : transaction_(transaction), ino_(ino), offset_bytes_(0) {
+InodeEdit::InodeEdit(Transaction& transaction, InodeNumber ino)
+    : transaction_(transaction), ino_(ino), offset_bytes_(0) {
   if (!geometry().valid_inode(ino)) {
-    throw RefusalError(Errc::kOutOfRange, fmt::format("{}: there can be no inode {}",
-                                                      transaction.journal().device().name(), ino.value()));
+    throw RefusalError(Errc::kOutOfRange,
+                       fmt::format("{}: there can be no inode {}", transaction.journal().device().name(), ino.value()));
   }
   place_ = inode_cluster_place(geometry(), ino);
   offset_bytes_ = static_cast<std::uint32_t>(geometry().byte_of(ino) - place_.byte);

@@ -12,8 +12,8 @@
 
 namespace xdax {
 
-/// The cluster that holds an inode: what is read, written and logged together. Throws CorruptionError when no chunk holds
-/// it and alignment does not tell.
+/// The cluster that holds an inode: what is read, written and logged together. Throws CorruptionError when no chunk
+/// holds it and alignment does not tell.
 [[nodiscard]] BlockPlace inode_cluster_place(const Geometry& geometry, InodeNumber ino);
 inline constexpr MetadataIdentity kInodeCluster{.kind = MetadataKind::kInodes, .owner = {}, .file_block = {}};
 

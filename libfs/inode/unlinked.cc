@@ -40,7 +40,8 @@ void remove_unlinked(Transaction& transaction, InodeNumber ino) {
   } else {
     // No list is longer than there are inodes.
     for (std::uint64_t steps = 0;; ++steps) {
-      if (at == kNullAgInode || !geometry.valid_ag_inode(ag, at) || steps > group.agi().count) corrupt(transaction, ino);
+      if (at == kNullAgInode || !geometry.valid_ag_inode(ag, at) || steps > group.agi().count)
+        corrupt(transaction, ino);
       const InodeEdit before(transaction, geometry.inode_number(ag, at));
       const AgInode following{before.core().next_unlinked};
       if (following == own) {

@@ -153,6 +153,18 @@ void Journal::commit(Commit commit) {
   cache_.publish(published);
 }
 
+void Journal::set_usable(std::uint64_t usable_blocks, std::uint64_t pool_blocks) {
+  usable_less_free_ = static_cast<std::int64_t>(usable_blocks) - static_cast<std::int64_t>(counters_.free_blocks);
+  pool_blocks_ = pool_blocks;
+}
+
+std::optional<std::uint64_t> Journal::usable_blocks(const SummaryCounters& now) const {
+  if (!usable_less_free_) return std::nullopt;
+  const std::int64_t left =
+      static_cast<std::int64_t>(now.free_blocks) + *usable_less_free_ - static_cast<std::int64_t>(pool_blocks_);
+  return left > 0 ? static_cast<std::uint64_t>(left) : 0;
+}
+
 std::vector<LogItem> Journal::open_items() const {
   std::vector<LogItem> items;
   for (const NewInodes& inodes : new_inodes_) items.push_back(new_inodes_item(geometry_, inodes));

@@ -90,6 +90,11 @@ class Journal {
   void note_data() { data_pending_ = true; }
   [[nodiscard]] const SummaryCounters& counters() const { return counters_; }
 
+  /// Space that ordinary allocations may use now: what was usable when `usable_blocks` was told, and what changed
+  /// since, without the pool that only conversions of unwritten extents may use. No limit until it is told.
+  void set_usable(std::uint64_t usable_blocks, std::uint64_t pool_blocks);
+  [[nodiscard]] std::optional<std::uint64_t> usable_blocks(const SummaryCounters& now) const;
+
  private:
   /// A block that is not home as it is now.
   struct Block {
@@ -122,6 +127,9 @@ class Journal {
   std::map<std::uint64_t, std::uint32_t> busy_;  ///< freed in the open checkpoint: packed block, length
   std::vector<Lsn> on_the_way_;                  ///< of blocks written home since the last barrier
   std::uint64_t open_regions_ = 0, open_bytes_ = 0;  ///< at most, of the open checkpoint
+  /// Usable blocks less free ones, and the pool; absent until told.
+  std::optional<std::int64_t> usable_less_free_;
+  std::uint64_t pool_blocks_ = 0;
   bool data_pending_ = false;
   bool closed_ = false;
 };

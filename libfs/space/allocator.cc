@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "libfs/base/error.h"
 #include "libfs/space/refcount.h"
 
@@ -24,8 +26,17 @@ std::optional<Extent64> Allocator::in_group(AgNumber ag, const SpaceRequest& req
   return Extent64{.start = geometry.fs_block(ag, extent->start), .length_blocks = extent->length_blocks};
 }
 
-Extent64 Allocator::allocate(const SpaceRequest& request) {
+Extent64 Allocator::allocate(const SpaceRequest& wanted) {
   const Geometry& geometry = transaction_.geometry();
+  SpaceRequest request = wanted;
+  const auto usable = transaction_.journal().usable_blocks(transaction_.counters());
+  if (usable && !request.reserved && !request.from_pool) {
+    if (*usable < request.least) {
+      throw RefusalError(Errc::kNoSpace, fmt::format("{}: no space left for {} blocks",
+                                                     transaction_.journal().device().name(), request.least));
+    }
+    request.most = static_cast<std::uint32_t>(std::min<std::uint64_t>(request.most, *usable));
+  }
   const std::uint32_t first =
       request.near && geometry.valid_fs_block(*request.near) ? geometry.ag_of(*request.near).value() : 0;
   struct Pass {

@@ -32,6 +32,8 @@ struct SpaceRequest {
   bool zero = false;
   /// May use what is held back for the trees of groups.
   bool reserved = false;
+  /// May use the pool that is kept for conversions of unwritten extents.
+  bool from_pool = false;
 };
 
 class Allocator {

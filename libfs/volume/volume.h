@@ -51,6 +51,11 @@ class Volume {
   /// one line that says what to do.
   [[nodiscard]] static Volume open(Device& device, const VolumeOptions& options);
 
+  /// Over what is known to be sound, for whoever keeps the filesystem: nothing is checked here.
+  [[nodiscard]] static Volume over(Device& device, const Geometry& geometry) {
+    return {device, std::make_unique<const Geometry>(geometry)};
+  }
+
   [[nodiscard]] const Geometry& geometry() const { return *geometry_; }
   [[nodiscard]] InodeNumber root() const { return geometry_->root_inode; }
 

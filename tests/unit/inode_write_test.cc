@@ -111,8 +111,8 @@ TEST_P(InodeWrite, ExtentMapsGrowAndShrinkThroughAllTheirForms) {
                     .unwritten = random() % 3 == 0};
       Extent64 found;
       try {
-        found = Allocator(transaction)
-                    .allocate({.least = 1, .most = extent.length_blocks, .owner = fork.owner_of(extent)});
+        found =
+            Allocator(transaction).allocate({.least = 1, .most = extent.length_blocks, .owner = fork.owner_of(extent)});
       } catch (const RefusalError&) {
         continue;
       }
@@ -160,8 +160,7 @@ TEST_P(InodeWrite, ExtentMapsGrowAndShrinkThroughAllTheirForms) {
     const InodeEdit seen(look, ino);
     ForkWriter map(seen, Fork::kData);
     std::map<std::uint64_t, Block> found;
-    for (auto extent = map.next(FileBlock(0)); extent;
-         extent = map.next(extent->file_block + extent->length_blocks)) {
+    for (auto extent = map.next(FileBlock(0)); extent; extent = map.next(extent->file_block + extent->length_blocks)) {
       for (std::uint32_t b = 0; b < extent->length_blocks; ++b) {
         found[extent->file_block.value() + b] = {.physical = extent->start.value() + b, .unwritten = extent->unwritten};
       }

@@ -1,0 +1,535 @@
+#include "libfs/file/file_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "libfs/base/error.h"
+#include "libfs/base/math.h"
+#include "libfs/format/remote_block.h"
+#include "libfs/inode/inactivate.h"
+#include "libfs/space/refcount.h"
+
+namespace xdax {
+namespace {
+
+// What one transaction fills at most.
+constexpr std::uint64_t kBytesAtATime = 16u << 20;
+constexpr unsigned kExtentsAtATime = 16;
+
+std::uint64_t end_of(const Extent& extent) { return extent.file_block.value() + extent.length_blocks; }
+
+// Where a new extent of a file would best lie: behind the one before it, or near the inode.
+FsBlock goal(ForkWriter& fork, std::uint64_t block) {
+  const Geometry& geometry = fork.inode().geometry();
+  if (block > 0) {
+    if (const auto before = fork.find(FileBlock(block - 1))) {
+      const FsBlock behind = before->start + before->length_blocks;
+      return geometry.valid_fs_block(behind) ? behind : before->start;
+    }
+  }
+  const InodeNumber ino = fork.inode().ino();
+  return geometry.fs_block(geometry.ag_of(ino), geometry.ag_block_of(geometry.ag_inode_of(ino)));
+}
+
+}  // namespace
+
+// A failure for want of space may only mean that what was freed is not durable yet: then once more.
+template <class Change>
+void FileWriter::in_transactions(const Change& change) {
+  bool synced = false;
+  for (bool more = true; more;) {
+    bool try_again = false;
+    {
+      Transaction transaction(journal_);
+      const InodeEdit inode(transaction, ino_);
+      try {
+        more = change(inode);
+        commit_(transaction);
+      } catch (const RefusalError& refusal) {
+        if (refusal.cause() != Errc::kNoSpace || synced || !journal_.has_busy()) throw;
+        try_again = true;
+      }
+    }
+    if (!try_again) continue;
+    journal_.sync();
+    synced = true;
+    more = true;
+  }
+}
+
+void FileWriter::check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  if (!range_fits(offset_bytes, length_bytes, limits::kMaxFileBytes)) {
+    throw RefusalError(Errc::kTooBig, fmt::format("{} bytes at {} reach past the end of the largest file",
+                                                  length_bytes, offset_bytes));
+  }
+}
+
+// Writes the blocks of an extent whole: `bytes` where they belong, zeros around them.
+void FileWriter::fill_blocks(FsBlock start, std::uint64_t first_block, std::uint64_t blocks,
+                             std::uint64_t offset_bytes, ByteSpan bytes) {
+  const Geometry& geometry = journal_.geometry();
+  const std::uint64_t begin = first_block << block_log();
+  const std::uint64_t end = begin + (blocks << block_log());
+  const std::uint64_t from = std::max(begin, offset_bytes);
+  const std::uint64_t to = std::min(end, offset_bytes + bytes.size());
+  const std::uint64_t at = geometry.byte_of(start);
+  XDAX_ASSERT(from < to);
+  // Whole blocks need no copy.
+  const std::uint64_t whole_from = round_up(from, block_bytes());
+  const std::uint64_t whole_to = round_down(to, block_bytes());
+  const auto edge = [&](std::uint64_t block_begin) {
+    std::vector<std::byte> block(block_bytes());
+    const std::uint64_t cut_from = std::max(block_begin, from);
+    const std::uint64_t cut_to = std::min(block_begin + block_bytes(), to);
+    std::memcpy(block.data() + (cut_from - block_begin), bytes.data() + (cut_from - offset_bytes), cut_to - cut_from);
+    journal_.device().write(at + (block_begin - begin), block);
+  };
+  if (round_down(from, block_bytes()) < whole_from) edge(round_down(from, block_bytes()));
+  if (whole_from < whole_to) {
+    journal_.device().write(at + (whole_from - begin), bytes.subspan(whole_from - offset_bytes, whole_to - whole_from));
+  }
+  if (whole_to < to && whole_to >= whole_from) edge(whole_to);
+  journal_.note_data();
+}
+
+// How many blocks from `block` on, inside `extent`, are shared or are not.
+std::uint64_t FileWriter::shared_run(ForkWriter& fork, const Extent& extent, std::uint64_t block, bool& shared) {
+  const std::uint64_t left = end_of(extent) - block;
+  shared = false;
+  if (!fork.inode().core().reflink() || extent.unwritten) return left;
+  const Geometry& geometry = journal_.geometry();
+  const FsBlock start = extent.start + (block - extent.file_block.value());
+  Group group(fork.inode().transaction(), geometry.ag_of(start));
+  const auto run = Refcounts(group).run_at(
+      {.start = geometry.ag_block_of(start), .length_blocks = static_cast<std::uint32_t>(left)});
+  shared = run.owners > 1;
+  return run.length_blocks;
+}
+
+// Gives [block, block + blocks) of a shared extent blocks of their own: what they held, with `bytes` over it.
+void FileWriter::copy_shared(ForkWriter& fork, const Extent& extent, std::uint64_t block, std::uint64_t blocks,
+                             std::uint64_t offset_bytes, ByteSpan bytes) {
+  const Geometry& geometry = journal_.geometry();
+  Transaction& transaction = fork.inode().transaction();
+  std::uint64_t done = 0;
+  while (done < blocks) {
+    Extent fresh{.file_block = FileBlock(block + done),
+                 .start = {},
+                 .length_blocks = static_cast<std::uint32_t>(blocks - done),
+                 .unwritten = false};
+    const FsBlock old = extent.start + (block + done - extent.file_block.value());
+    const Extent64 found = Allocator(transaction)
+                               .allocate({.least = 1,
+                                          .most = fresh.length_blocks,
+                                          .near = goal(fork, block + done),
+                                          .owner = fork.owner_of(fresh)});
+    fresh.start = found.start;
+    fresh.length_blocks = found.length_blocks;
+    std::vector<std::byte> content(std::size_t{fresh.length_blocks} << block_log());
+    journal_.device().read(geometry.byte_of(old), content);
+    const std::uint64_t begin = (block + done) << block_log();
+    const std::uint64_t from = std::max(begin, offset_bytes);
+    const std::uint64_t to = std::min(begin + content.size(), offset_bytes + bytes.size());
+    if (from < to) std::memcpy(content.data() + (from - begin), bytes.data() + (from - offset_bytes), to - from);
+    journal_.device().write(geometry.byte_of(fresh.start), content);
+    journal_.note_data();
+    fork.free(fresh.file_block, fresh.length_blocks);
+    fork.add(fresh);
+    done += fresh.length_blocks;
+  }
+}
+
+std::uint64_t FileWriter::write_hole(ForkWriter& fork, std::uint64_t hole_end, std::uint64_t offset_bytes,
+                                     ByteSpan bytes) {
+  const std::uint64_t block = offset_bytes >> block_log();
+  const std::uint64_t wanted = std::min(hole_end, div_ceil(offset_bytes + bytes.size(), block_bytes())) - block;
+  Extent fresh{.file_block = FileBlock(block),
+               .start = {},
+               .length_blocks = static_cast<std::uint32_t>(
+                   std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1))),
+               .unwritten = false};
+  const Extent64 found = Allocator(fork.inode().transaction())
+                             .allocate({.least = 1,
+                                        .most = fresh.length_blocks,
+                                        .near = goal(fork, block),
+                                        .owner = fork.owner_of(fresh)});
+  fresh.start = found.start;
+  fresh.length_blocks = found.length_blocks;
+  fill_blocks(fresh.start, block, fresh.length_blocks, offset_bytes, bytes);
+  fork.add(fresh);
+  return std::min<std::uint64_t>(bytes.size(), (end_of(fresh) << block_log()) - offset_bytes);
+}
+
+// Space that is there already: only its state changes, which may need a block for the map from the pool.
+std::uint64_t FileWriter::write_unwritten(ForkWriter& fork, const Extent& extent, std::uint64_t offset_bytes,
+                                          ByteSpan bytes) {
+  const std::uint64_t block = offset_bytes >> block_log();
+  const std::uint64_t end = std::min({end_of(extent), div_ceil(offset_bytes + bytes.size(), block_bytes()),
+                                      block + std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1)});
+  fill_blocks(extent.start + (block - extent.file_block.value()), block, end - block, offset_bytes, bytes);
+  fork.use_pool();
+  fork.set_unwritten(FileBlock(block), end - block, false);
+  return std::min<std::uint64_t>(bytes.size(), (end << block_log()) - offset_bytes);
+}
+
+std::uint64_t FileWriter::write_into(ForkWriter& fork, const Extent& extent, std::uint64_t offset_bytes,
+                                     ByteSpan bytes) {
+  if (extent.unwritten) return write_unwritten(fork, extent, offset_bytes, bytes);
+  const std::uint64_t block = offset_bytes >> block_log();
+  bool shared = false;
+  const std::uint64_t run = shared_run(fork, extent, block, shared);
+  const std::uint64_t run_end = block + run;
+  const std::uint64_t end = std::min({(run_end << block_log()), offset_bytes + bytes.size(),
+                                      offset_bytes + kBytesAtATime});
+  const ByteSpan part = bytes.first(end - offset_bytes);
+  if (shared) {
+    copy_shared(fork, extent, block, div_ceil(end, block_bytes()) - block, offset_bytes, part);
+  } else {
+    const std::uint64_t into = offset_bytes - (extent.file_block.value() << block_log());
+    journal_.device().write(journal_.geometry().byte_of(extent.start) + into, part);
+    journal_.note_data();
+  }
+  return part.size();
+}
+
+// One transaction's worth. Returns how many bytes that was.
+std::uint64_t FileWriter::write_some(std::uint64_t offset_bytes, ByteSpan bytes) {
+  std::uint64_t done = 0;
+  in_transactions([&](const InodeEdit& inode) {
+    done = 0;
+    ForkWriter fork(inode, Fork::kData);
+    for (unsigned i = 0; i < kExtentsAtATime && done < bytes.size() && done < kBytesAtATime; ++i) {
+      const std::uint64_t at = offset_bytes + done;
+      const FileBlock block(at >> block_log());
+      const auto extent = fork.next(block);
+      try {
+        if (extent && extent->file_block <= block) {
+          done += write_into(fork, *extent, at, bytes.subspan(done));
+        } else {
+          const std::uint64_t hole_end = extent ? extent->file_block.value() : limits::kMaxFileBlock;
+          done += write_hole(fork, hole_end, at, bytes.subspan(done));
+        }
+      } catch (const RefusalError& refusal) {
+        // What fitted is kept, when the failing step changed nothing yet: it allocates first.
+        if (refusal.cause() != Errc::kNoSpace || done == 0) throw;
+        break;
+      }
+    }
+    InodeCore& core = inode.change_core();
+    core.size = std::max<std::uint64_t>(core.size, offset_bytes + done);
+    stamp_times(inode, now_, {.modification = true, .change = true});
+    core.changecount += 1;
+    return false;
+  });
+  return done;
+}
+
+void FileWriter::write(std::uint64_t offset_bytes, ByteSpan bytes) {
+  if (bytes.empty()) return;
+  check_range(offset_bytes, bytes.size());
+  zero_to_new_end(offset_bytes);
+  for (std::uint64_t done = 0; done < bytes.size();) {
+    done += write_some(offset_bytes + done, bytes.subspan(done));
+  }
+}
+
+// Makes bytes that have blocks zero; holes and unwritten extents are zero already.
+void FileWriter::zero_bytes(std::uint64_t begin, std::uint64_t end) {
+  while (begin < end) {
+    in_transactions([&](const InodeEdit& inode) {
+      ForkWriter fork(inode, Fork::kData);
+      for (unsigned i = 0; i < kExtentsAtATime && begin < end; ++i) {
+        const FileBlock block(begin >> block_log());
+        const auto extent = fork.next(block);
+        if (!extent || (extent->file_block.value() << block_log()) >= end) {
+          begin = end;
+          break;
+        }
+        begin = std::max(begin, extent->file_block.value() << block_log());
+        const std::uint64_t to = std::min(end, end_of(*extent) << block_log());
+        if (extent->unwritten) {
+          begin = to;
+          continue;
+        }
+        bool shared = false;
+        const std::uint64_t run = shared_run(fork, *extent, begin >> block_log(), shared);
+        const std::uint64_t run_end = std::min({to, ((begin >> block_log()) + run) << block_log(), begin + kBytesAtATime});
+        if (shared) {
+          const std::vector<std::byte> zeros(run_end - begin);
+          copy_shared(fork, *extent, begin >> block_log(), div_ceil(run_end, block_bytes()) - (begin >> block_log()),
+                      begin, zeros);
+        } else {
+          const std::uint64_t into = begin - (extent->file_block.value() << block_log());
+          journal_.device().zero(journal_.geometry().byte_of(extent->start) + into, run_end - begin, ZeroMode::kAllocated);
+          journal_.note_data();
+        }
+        begin = run_end;
+      }
+      return false;
+    });
+  }
+}
+
+// What lies between the old end and where a file goes on was never part of it, and must not show.
+void FileWriter::zero_to_new_end(std::uint64_t end) {
+  std::uint64_t size = 0;
+  {
+    Transaction transaction(journal_);
+    size = InodeEdit(transaction, ino_).core().size;
+  }
+  if (size >= end) return;
+  zero_bytes(size, std::max(end, round_up(size, block_bytes())));
+}
+
+void FileWriter::set_size(std::uint64_t size_bytes) {
+  in_transactions([&](const InodeEdit& inode) {
+    inode.change_core().size = size_bytes;
+    stamp_times(inode, now_, {.modification = true, .change = true});
+    inode.change_core().changecount += 1;
+    return false;
+  });
+}
+
+void FileWriter::truncate(std::uint64_t size_bytes) {
+  check_range(size_bytes, 0);
+  zero_to_new_end(size_bytes);
+  set_size(size_bytes);
+  in_transactions([&](const InodeEdit& inode) {
+    ForkWriter fork(inode, Fork::kData);
+    return free_some_blocks(fork, FileBlock(div_ceil(size_bytes, block_bytes())));
+  });
+}
+
+void FileWriter::allocate(std::uint64_t offset_bytes, std::uint64_t length_bytes, Grow grow) {
+  if (length_bytes == 0) throw RefusalError(Errc::kBadArgument, "an empty range cannot be allocated");
+  check_range(offset_bytes, length_bytes);
+  std::uint64_t block = offset_bytes >> block_log();
+  const std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
+  if (grow == Grow::kYes) zero_to_new_end(offset_bytes + length_bytes);
+  in_transactions([&](const InodeEdit& inode) {
+    ForkWriter fork(inode, Fork::kData);
+    for (unsigned i = 0; i < kExtentsAtATime && block < end; ++i) {
+      const auto extent = fork.next(FileBlock(block));
+      if (extent && extent->file_block.value() <= block) {
+        block = end_of(*extent);
+        continue;
+      }
+      const std::uint64_t hole_end = std::min(end, extent ? extent->file_block.value() : end);
+      Extent fresh{.file_block = FileBlock(block),
+                   .start = {},
+                   .length_blocks = static_cast<std::uint32_t>(
+                       std::min<std::uint64_t>(hole_end - block, limits::kMaxExtentBlocks)),
+                   .unwritten = true};
+      const Extent64 found = Allocator(inode.transaction())
+                                 .allocate({.least = 1,
+                                            .most = fresh.length_blocks,
+                                            .near = goal(fork, block),
+                                            .owner = fork.owner_of(fresh)});
+      fresh.start = found.start;
+      fresh.length_blocks = found.length_blocks;
+      fork.add(fresh);
+      block = end_of(fresh);
+    }
+    InodeCore& core = inode.change_core();
+    core.flags = static_cast<std::uint16_t>(core.flags | inode_flags::kPrealloc);
+    if (grow == Grow::kYes) {
+      core.size = std::max<std::uint64_t>(core.size, std::min(offset_bytes + length_bytes, block << block_log()));
+    }
+    stamp_times(inode, now_, {.modification = grow == Grow::kYes, .change = true});
+    core.changecount += 1;
+    return block < end;
+  });
+}
+
+void FileWriter::punch(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  check_range(offset_bytes, length_bytes);
+  const std::uint64_t end_bytes = offset_bytes + length_bytes;
+  const std::uint64_t begin = div_ceil(offset_bytes, block_bytes());
+  const std::uint64_t end = end_bytes >> block_log();
+  if (begin >= end) {
+    zero_bytes(offset_bytes, end_bytes);
+  } else {
+    zero_bytes(offset_bytes, begin << block_log());
+    zero_bytes(end << block_log(), end_bytes);
+    in_transactions([&](const InodeEdit& inode) {
+      ForkWriter fork(inode, Fork::kData);
+      std::uint64_t at = begin;
+      std::uint64_t blocks_left = inode.core().reflink() ? 256 : ~0ull;
+      bool more = false;
+      for (unsigned i = 0; i < kExtentsAtATime; ++i) {
+        const auto extent = fork.next(FileBlock(at));
+        more = extent && extent->file_block.value() < end;
+        if (!more) break;
+        at = std::max(at, extent->file_block.value());
+        const std::uint64_t length = std::min(std::min(end_of(*extent), end) - at, blocks_left);
+        if (length == 0) break;
+        fork.free(FileBlock(at), length);
+        at += length;
+        blocks_left -= length;
+      }
+      return more;
+    });
+  }
+  in_transactions([&](const InodeEdit& inode) {
+    stamp_times(inode, now_, {.modification = true, .change = true});
+    inode.change_core().changecount += 1;
+    return false;
+  });
+}
+
+void FileWriter::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, Grow grow) {
+  check_range(offset_bytes, length_bytes);
+  punch(offset_bytes, length_bytes);
+  allocate(offset_bytes, length_bytes, grow);
+}
+
+// Moves every extent from a file block on, to the front or, last one first, to the back.
+void FileWriter::shift(std::uint64_t from_block, std::int64_t by_blocks) {
+  std::uint64_t next = from_block;  // to the front: where the next one is looked for
+  std::uint64_t above = ~0ull;      // to the back: all from here on were moved
+  in_transactions([&](const InodeEdit& inode) {
+    ForkWriter fork(inode, Fork::kData);
+    for (unsigned i = 0; i < kExtentsAtATime / 2; ++i) {
+      std::optional<Extent> extent;
+      if (by_blocks < 0) {
+        extent = fork.next(FileBlock(next));
+      } else {
+        extent = above == ~0ull ? fork.last() : above == 0 ? std::nullopt : fork.find(FileBlock(above - 1));
+        if (!extent && above != ~0ull && above > from_block) {
+          // The last one before `above`: holes are found by looking from the front.
+          for (auto each = fork.next(FileBlock(from_block)); each && each->file_block.value() < above;
+               each = fork.next(FileBlock(end_of(*each)))) {
+            extent = each;
+          }
+        }
+        if (extent && end_of(*extent) <= from_block) extent.reset();
+      }
+      if (!extent) return false;
+      Extent part = *extent;
+      if (part.file_block.value() < from_block) {
+        const std::uint64_t cut = from_block - part.file_block.value();
+        part.file_block = FileBlock(from_block);
+        part.start = part.start + cut;
+        part.length_blocks -= static_cast<std::uint32_t>(cut);
+      }
+      if (by_blocks < 0) {
+        next = end_of(part);
+      } else {
+        above = part.file_block.value();
+      }
+      (void)fork.remove(part.file_block, part.length_blocks);
+      Extent moved = part;
+      moved.file_block = FileBlock(part.file_block.value() + static_cast<std::uint64_t>(by_blocks));
+      const Geometry& geometry = journal_.geometry();
+      Group group(inode.transaction(), geometry.ag_of(part.start));
+      const GroupExtent blocks{.start = geometry.ag_block_of(part.start), .length_blocks = part.length_blocks};
+      FreeSpace(group).fill_list();
+      ReverseMap(group).remove(blocks, fork.owner_of(part));
+      FreeSpace(group).fill_list();
+      ReverseMap(group).add(blocks, fork.owner_of(moved));
+      fork.add(moved);
+    }
+    return true;
+  });
+}
+
+void FileWriter::collapse(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  std::uint64_t size = 0;
+  {
+    Transaction transaction(journal_);
+    size = InodeEdit(transaction, ino_).core().size;
+  }
+  check_range(offset_bytes, length_bytes);
+  if (length_bytes == 0 || offset_bytes % block_bytes() != 0 || length_bytes % block_bytes() != 0 ||
+      offset_bytes + length_bytes >= size) {
+    throw RefusalError(Errc::kBadArgument, "a range that is taken out is whole blocks inside the file");
+  }
+  punch(offset_bytes, length_bytes);
+  shift((offset_bytes + length_bytes) >> block_log(), -static_cast<std::int64_t>(length_bytes >> block_log()));
+  set_size(size - length_bytes);
+}
+
+void FileWriter::insert(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  std::uint64_t size = 0;
+  {
+    Transaction transaction(journal_);
+    size = InodeEdit(transaction, ino_).core().size;
+  }
+  check_range(size, length_bytes);
+  if (length_bytes == 0 || offset_bytes % block_bytes() != 0 || length_bytes % block_bytes() != 0 || offset_bytes >= size) {
+    throw RefusalError(Errc::kBadArgument, "a hole is opened in whole blocks inside the file");
+  }
+  // Nothing behind the end may be pushed past the largest file.
+  in_transactions([&](const InodeEdit& inode) {
+    ForkWriter fork(inode, Fork::kData);
+    return free_some_blocks(fork, FileBlock(div_ceil(size, block_bytes())));
+  });
+  set_size(size + length_bytes);
+  shift(offset_bytes >> block_log(), static_cast<std::int64_t>(length_bytes >> block_log()));
+}
+
+void FileWriter::unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  check_range(offset_bytes, length_bytes);
+  std::uint64_t block = offset_bytes >> block_log();
+  const std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
+  in_transactions([&](const InodeEdit& inode) {
+    ForkWriter fork(inode, Fork::kData);
+    for (unsigned i = 0; i < kExtentsAtATime && block < end; ++i) {
+      const auto extent = fork.next(FileBlock(block));
+      if (!extent || extent->file_block.value() >= end) {
+        block = end;
+        break;
+      }
+      block = std::max(block, extent->file_block.value());
+      bool shared = false;
+      const std::uint64_t run = std::min(
+          {shared_run(fork, *extent, block, shared), end - block, std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1)});
+      if (shared) copy_shared(fork, *extent, block, run, 0, {});
+      block += run;
+    }
+    return block < end;
+  });
+}
+
+void write_symlink(const InodeEdit& inode, std::string_view target) {
+  if (target.empty() || target.size() > limits::kMaxSymlinkBytes || target.find('\0') != std::string_view::npos) {
+    throw RefusalError(Errc::kBadArgument, "the target of a symbolic link has 1 to 1024 bytes, none of them zero");
+  }
+  InodeCore& core = inode.change_core();
+  core.size = target.size();
+  const ForkArea area = fork_area(core, inode.geometry().inode_bytes, Fork::kData);
+  if (target.size() <= area.size_bytes) {
+    core.format = static_cast<std::uint8_t>(ForkFormat::kLocal);
+    const MutableByteSpan fork = inode.change_fork(Fork::kData);
+    std::memcpy(fork.data(), target.data(), target.size());
+    return;
+  }
+  const Geometry& geometry = inode.geometry();
+  ForkWriter fork(inode, Fork::kData);
+  std::size_t done = 0;
+  for (std::uint64_t at = 0; done < target.size();) {
+    const auto most = static_cast<std::uint32_t>(
+        div_ceil(target.size() - done + sizeof(RemoteHeader), std::size_t{geometry.block_bytes}));
+    const Extent extent = fork.allocate(FileBlock(at), 1, most);
+    const BlockPlace where{.byte = geometry.byte_of(extent.start),
+                           .length_bytes = extent.length_blocks << geometry.block_log};
+    const MutableByteSpan block =
+        inode.transaction().create(where, {.kind = MetadataKind::kSymlink, .owner = inode.ino()});
+    const std::size_t bytes =
+        std::min<std::size_t>(target.size() - done, remote_capacity_bytes(static_cast<std::uint32_t>(block.size())));
+    auto& header = mutable_view<RemoteHeader>(block);
+    header.magic = RemoteHeader::kSymlinkMagic;
+    header.offset = static_cast<std::uint32_t>(done);
+    header.bytes = static_cast<std::uint32_t>(bytes);
+    header.uuid = geometry.uuid;
+    header.owner = inode.ino().value();
+    header.blkno = where.byte >> kBasicBlockLog;
+    std::memcpy(block.data() + sizeof(RemoteHeader), target.data() + done, bytes);
+    done += bytes;
+    at += extent.length_blocks;
+  }
+}
+
+}  // namespace xdax

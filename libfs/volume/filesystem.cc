@@ -1,0 +1,171 @@
+#include "libfs/volume/filesystem.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "libfs/base/error.h"
+#include "libfs/format/superblock.h"
+#include "libfs/inode/inactivate.h"
+#include "libfs/space/free_space.h"
+
+namespace xdax {
+namespace {
+
+// What a kernel keeps back for conversions: a twentieth of space, at most this many blocks.
+constexpr std::uint64_t kMostPoolBlocks = 8192;
+constexpr std::uint64_t kPoolPart = 20;
+
+// Quota counts of users, groups and projects are known to be right.
+constexpr std::uint16_t kQuotaChecked = 0x0004 | 0x0100 | 0x0400;
+
+Timestamp clock_now() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  return {.seconds = seconds.count(),
+          .nanoseconds = static_cast<std::uint32_t>(
+              std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count())};
+}
+
+}  // namespace
+
+Filesystem::Filesystem(Device& device, std::unique_ptr<const Geometry> geometry, FilesystemOptions options)
+    : device_(device),
+      geometry_(std::move(geometry)),
+      options_(std::move(options)),
+      journal_(open_journal(device, *geometry_)),
+      volume_(std::make_unique<const Volume>(Volume::over(journal_->cache().view(), *geometry_))) {
+  if (!options_.clock) options_.clock = clock_now;
+  if (!options_.generation) {
+    options_.generation = [engine = std::mt19937(std::random_device{}())]() mutable { return engine(); };
+  }
+}
+
+Filesystem::~Filesystem() = default;
+
+std::unique_ptr<Filesystem> Filesystem::open(Device& device, const FilesystemOptions& options) {
+  auto geometry = std::make_unique<const Geometry>(open_geometry_to_write(device));
+  if (geometry->features.parent()) {
+    throw RefusalError(Errc::kNotSupported,
+                       fmt::format("{}: parent pointers (parent=1) cannot be written yet; mount the filesystem to change "
+                                   "it",
+                                   device.name()));
+  }
+  std::unique_ptr<Filesystem> filesystem(new Filesystem(device, std::move(geometry), options));
+  filesystem->tell_space();
+  filesystem->mark_quota_for_recheck();
+  return filesystem;
+}
+
+// How much of free space files may have, group by group: known exactly now, and followed from here on.
+void Filesystem::tell_space() {
+  std::uint64_t usable = 0;
+  for (std::uint32_t i = 0; i < geometry_->ag_count; ++i) {
+    Transaction transaction(*journal_);
+    Group group(transaction, AgNumber(i));
+    usable += FreeSpace(group).usable_blocks();
+  }
+  journal_->set_usable(usable, std::min(geometry_->data_blocks / kPoolPart, kMostPoolBlocks));
+}
+
+// Blocks and inodes come and go here without being counted: a mount with quota counts them again.
+void Filesystem::mark_quota_for_recheck() {
+  Transaction transaction(*journal_);
+  const BlockPlace place{.byte = 0, .length_bytes = geometry_->sector_bytes};
+  const MetadataIdentity identity{.kind = MetadataKind::kSuperblock};
+  if ((view<Superblock>(transaction.read(place, identity)).qflags & kQuotaChecked) == 0) return;
+  auto& superblock = mutable_view<Superblock>(transaction.change(place, identity));
+  superblock.qflags = static_cast<std::uint16_t>(superblock.qflags & ~kQuotaChecked);
+  commit(transaction);
+}
+
+SummaryCounters Filesystem::counters() const { return journal_->counters(); }
+
+void Filesystem::sync() { journal_->sync(); }
+void Filesystem::close() {
+  const MutexLock operation(operations_);
+  journal_->close();
+}
+
+void Filesystem::commit(Transaction& transaction) {
+  const WriteLock lock(state_);
+  transaction.commit();
+}
+
+FileWriter Filesystem::file(InodeNumber ino) {
+  return {*journal_, ino, now(), [this](Transaction& transaction) { commit(transaction); }};
+}
+
+void Filesystem::require_regular(InodeNumber ino) {
+  Transaction transaction(*journal_);
+  const InodeEdit inode(transaction, ino);
+  inode.require_allocated();
+  if (inode.type() == FileType::kDirectory) {
+    throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory", device_.name(), ino.value()));
+  }
+  if (inode.type() != FileType::kRegular) {
+    throw RefusalError(Errc::kBadArgument,
+                       fmt::format("{}: inode {} is not a regular file", device_.name(), ino.value()));
+  }
+  if ((inode.core().flags & (inode_flags::kImmutable | inode_flags::kAppend)) != 0) {
+    throw RefusalError(Errc::kReadOnly, fmt::format("{}: inode {} is marked immutable or append-only", device_.name(),
+                                                    ino.value()));
+  }
+}
+
+std::size_t Filesystem::read(InodeNumber ino, std::uint64_t offset_bytes, MutableByteSpan buffer) {
+  return read([&](const Volume& volume) { return volume.file(ino).read(offset_bytes, buffer); });
+}
+
+void Filesystem::write(InodeNumber ino, std::uint64_t offset_bytes, ByteSpan bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).write(offset_bytes, bytes);
+}
+
+void Filesystem::truncate(InodeNumber ino, std::uint64_t size_bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).truncate(size_bytes);
+}
+
+void Filesystem::allocate(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes,
+                          FileWriter::Grow grow) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).allocate(offset_bytes, length_bytes, grow);
+}
+
+void Filesystem::punch(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).punch(offset_bytes, length_bytes);
+}
+
+void Filesystem::zero(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes, FileWriter::Grow grow) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).zero(offset_bytes, length_bytes, grow);
+}
+
+void Filesystem::collapse(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).collapse(offset_bytes, length_bytes);
+}
+
+void Filesystem::insert(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).insert(offset_bytes, length_bytes);
+}
+
+void Filesystem::unshare(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  file(ino).unshare(offset_bytes, length_bytes);
+}
+
+}  // namespace xdax

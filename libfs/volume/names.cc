@@ -1,0 +1,385 @@
+// Filesystem: what changes names, and with them links.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "libfs/base/error.h"
+#include "libfs/dir/directory_writer.h"
+#include "libfs/inode/inactivate.h"
+#include "libfs/inode/inode_allocator.h"
+#include "libfs/inode/unlinked.h"
+#include "libfs/volume/filesystem.h"
+
+namespace xdax {
+namespace {
+
+std::uint16_t mode_of(FileType type, std::uint32_t permissions) {
+  return static_cast<std::uint16_t>(static_cast<std::uint16_t>(type) | (permissions & 07777u));
+}
+
+void change_links(const InodeEdit& inode, std::int32_t by) {
+  InodeCore& core = inode.change_core();
+  if (by > 0 && core.nlink >= limits::kMaxLinks) {
+    throw RefusalError(Errc::kTooManyLinks, fmt::format("inode {} has as many links as it can", inode.ino().value()));
+  }
+  core.nlink += static_cast<std::uint32_t>(by);
+}
+
+}  // namespace
+
+template <class Change>
+auto Filesystem::change(const Change& change) {
+  for (bool synced = false;;) {
+    {
+      Transaction transaction(*journal_);
+      try {
+        auto result = change(transaction);
+        commit(transaction);
+        return result;
+      } catch (const RefusalError& refusal) {
+        if (refusal.cause() != Errc::kNoSpace || synced || !journal_->has_busy()) throw;
+      }
+    }
+    journal_->sync();
+    synced = true;
+  }
+}
+
+// Puts a name for an inode into a directory, which must not have it.
+void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino) {
+  DirectoryWriter writer(transaction, directory);
+  if (writer.lookup(name)) {
+    throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(),
+                                                  directory.value(), name));
+  }
+  const InodeEdit inode(transaction, ino);
+  writer.add({.name = name, .ino = ino, .type = dir_file_type_of(inode.type())});
+  const InodeEdit parent(transaction, directory);
+  stamp_times(parent, now(), {.modification = true});
+  note_change(parent, now());
+  note_change(inode, now());
+}
+
+// One name less; with the last one the inode goes on its way to being free.
+void Filesystem::drop_link(Transaction& transaction, const InodeEdit& inode) {
+  if (inode.core().nlink == 0) {
+    throw CorruptionError(Errc::kBadStructure, fmt::format("{}: inode {} has a name and no link", device_.name(),
+                                                           inode.ino().value()));
+  }
+  change_links(inode, -1);
+  note_change(inode, now());
+  if (inode.core().nlink == 0) add_unlinked(transaction, inode.ino());
+}
+
+// Frees an inode that lost its last name, unless somebody holds it.
+void Filesystem::gone(InodeNumber ino) {
+  {
+    const MutexLock lock(holds_mutex_);
+    if (holds_.contains(ino.value())) return;
+  }
+  const WriteLock lock(state_);
+  inactivate(*journal_, ino);
+}
+
+InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::uint16_t mode, std::uint32_t rdev,
+                             const NewFile& file, const std::function<void(const InodeEdit&)>& fill) {
+  const MutexLock operation(operations_);
+  return change([&](Transaction& transaction) {
+    {
+      DirectoryWriter parent(transaction, directory);
+      if (parent.lookup(name)) {
+        throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(),
+                                                      directory.value(), name));
+      }
+    }
+    const InodeNumber ino = InodeAllocator(transaction)
+                                .allocate({.parent = directory,
+                                           .mode = mode,
+                                           .uid = file.uid,
+                                           .gid = file.gid,
+                                           .projid = file.projid,
+                                           .rdev = rdev,
+                                           .now = now(),
+                                           .generation = options_.generation()});
+    const InodeEdit inode(transaction, ino);
+    inode.change_core().nlink = 1u;
+    if (fill) fill(inode);
+    enter(transaction, directory, name, ino);
+    return ino;
+  });
+}
+
+InodeNumber Filesystem::create(InodeNumber directory, std::string_view name, const NewFile& file) {
+  return make(directory, name, mode_of(FileType::kRegular, file.mode), 0, file, {});
+}
+
+InodeNumber Filesystem::make_directory(InodeNumber directory, std::string_view name, const NewFile& file) {
+  return make(directory, name, mode_of(FileType::kDirectory, file.mode), 0, file, [&](const InodeEdit& inode) {
+    inode.change_core().nlink = 2u;
+    DirectoryWriter::make_empty(inode, directory);
+    change_links(InodeEdit(inode.transaction(), directory), 1);
+  });
+}
+
+InodeNumber Filesystem::make_symlink(InodeNumber directory, std::string_view name, std::string_view target,
+                                     const NewFile& file) {
+  return make(directory, name, mode_of(FileType::kSymlink, 0777), 0, file,
+              [&](const InodeEdit& inode) { write_symlink(inode, target); });
+}
+
+InodeNumber Filesystem::make_node(InodeNumber directory, std::string_view name, FileType type, std::uint32_t rdev,
+                                  const NewFile& file) {
+  const bool device = type == FileType::kBlockDevice || type == FileType::kCharacterDevice;
+  if (!device && type != FileType::kFifo && type != FileType::kSocket) {
+    throw RefusalError(Errc::kBadArgument, "a node is a fifo, a socket or a device");
+  }
+  return make(directory, name, mode_of(type, file.mode), device ? rdev : 0, file, {});
+}
+
+void Filesystem::link(InodeNumber ino, InodeNumber directory, std::string_view name) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    if (inode.type() == FileType::kDirectory) {
+      throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory, which has one name only",
+                                                         device_.name(), ino.value()));
+    }
+    if (inode.core().nlink == 0) remove_unlinked(transaction, ino);
+    change_links(inode, 1);
+    enter(transaction, directory, name, ino);
+    return true;
+  });
+}
+
+void Filesystem::unlink(InodeNumber directory, std::string_view name) {
+  const MutexLock operation(operations_);
+  const auto last = change([&](Transaction& transaction) {
+    DirectoryWriter writer(transaction, directory);
+    const auto item = writer.lookup(name);
+    if (!item || item->dots()) {
+      throw RefusalError(Errc::kNotFound, fmt::format("{}: directory {} has no \"{}\"", device_.name(),
+                                                      directory.value(), name));
+    }
+    const InodeEdit inode(transaction, item->ino);
+    inode.require_allocated();
+    if (inode.type() == FileType::kDirectory) {
+      throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), name));
+    }
+    writer.remove(name);
+    const InodeEdit parent(transaction, directory);
+    stamp_times(parent, now(), {.modification = true});
+    note_change(parent, now());
+    drop_link(transaction, inode);
+    return inode.core().nlink == 0 ? std::optional(item->ino) : std::nullopt;
+  });
+  if (last) gone(*last);
+}
+
+void Filesystem::remove_directory(InodeNumber directory, std::string_view name) {
+  const MutexLock operation(operations_);
+  const InodeNumber removed = change([&](Transaction& transaction) {
+    DirectoryWriter writer(transaction, directory);
+    const auto item = writer.lookup(name);
+    if (!item || item->dots()) {
+      throw RefusalError(Errc::kNotFound, fmt::format("{}: directory {} has no \"{}\"", device_.name(),
+                                                      directory.value(), name));
+    }
+    const InodeEdit inode(transaction, item->ino);
+    if (inode.type() != FileType::kDirectory) {
+      throw RefusalError(Errc::kNotDirectory, fmt::format("{}: \"{}\" is not a directory", device_.name(), name));
+    }
+    if (!DirectoryWriter(transaction, item->ino).empty()) {
+      throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), name));
+    }
+    writer.remove(name);
+    const InodeEdit parent(transaction, directory);
+    change_links(parent, -1);
+    stamp_times(parent, now(), {.modification = true});
+    note_change(parent, now());
+    change_links(inode, -1);
+    drop_link(transaction, inode);
+    return item->ino;
+  });
+  gone(removed);
+}
+
+// Whether `directory` is `ancestor` or lies somewhere in it.
+bool Filesystem::is_below(Transaction& transaction, InodeNumber directory, InodeNumber ancestor) {
+  // No path is longer than there are inodes.
+  for (std::uint64_t steps = 0; steps <= transaction.counters().inodes; ++steps) {
+    if (directory == ancestor) return true;
+    if (directory == root()) return false;
+    const auto up = DirectoryWriter(transaction, directory).lookup("..");
+    if (!up) break;
+    directory = up->ino;
+  }
+  throw CorruptionError(Errc::kBadStructure,
+                        fmt::format("{}: directory {} does not lie below the root", device_.name(), directory.value()));
+}
+
+void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber to, std::string_view new_name,
+                        RenameMode mode) {
+  const MutexLock operation(operations_);
+  const auto last = change([&](Transaction& transaction) -> std::optional<InodeNumber> {
+    DirectoryWriter source(transaction, from);
+    DirectoryWriter target(transaction, to);
+    const auto moved = source.lookup(old_name);
+    const auto there = target.lookup(new_name);
+    if (!moved || moved->dots() || (mode == RenameMode::kExchange && !there)) {
+      throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no \"{}\" to rename", device_.name(),
+                                                      moved ? new_name : old_name));
+    }
+    if (there && (mode == RenameMode::kNoReplace || there->dots())) {
+      throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(), to.value(),
+                                                    new_name));
+    }
+    const InodeEdit inode(transaction, moved->ino);
+    inode.require_allocated();
+    const bool folder = inode.type() == FileType::kDirectory;
+    if (there && there->ino == moved->ino && (from != to || there->cookie != moved->cookie)) return std::nullopt;
+    if (from == to && old_name == new_name) return std::nullopt;
+    if (folder && from != to && is_below(transaction, to, moved->ino)) {
+      throw RefusalError(Errc::kBadArgument, fmt::format("{}: \"{}\" cannot move into itself", device_.name(), old_name));
+    }
+    const DirFileType type = dir_file_type_of(inode.type());
+    std::optional<InodeNumber> dropped;
+    if (mode == RenameMode::kExchange) {
+      const InodeEdit other(transaction, there->ino);
+      const bool other_folder = other.type() == FileType::kDirectory;
+      if (other_folder && from != to && is_below(transaction, from, there->ino)) {
+        throw RefusalError(Errc::kBadArgument,
+                           fmt::format("{}: \"{}\" cannot move into itself", device_.name(), new_name));
+      }
+      source.replace(old_name, there->ino, dir_file_type_of(other.type()));
+      target.replace(new_name, moved->ino, type);
+      if (from != to) {
+        if (folder) DirectoryWriter(transaction, moved->ino).replace("..", to, DirFileType::kDirectory);
+        if (other_folder) DirectoryWriter(transaction, there->ino).replace("..", from, DirFileType::kDirectory);
+        const int more = (folder ? 1 : 0) - (other_folder ? 1 : 0);
+        if (more != 0) {
+          change_links(InodeEdit(transaction, to), more);
+          change_links(InodeEdit(transaction, from), -more);
+        }
+      }
+      note_change(other, now());
+    } else {
+      if (there) {
+        const InodeEdit victim(transaction, there->ino);
+        const bool victim_folder = victim.type() == FileType::kDirectory;
+        if (victim_folder && !folder) {
+          throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), new_name));
+        }
+        if (folder && !victim_folder) {
+          throw RefusalError(Errc::kNotDirectory,
+                             fmt::format("{}: \"{}\" is not a directory", device_.name(), new_name));
+        }
+        if (victim_folder && !DirectoryWriter(transaction, there->ino).empty()) {
+          throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), new_name));
+        }
+        target.replace(new_name, moved->ino, type);
+        if (victim_folder) {
+          change_links(victim, -1);
+          change_links(InodeEdit(transaction, to), -1);
+        }
+        drop_link(transaction, victim);
+        if (victim.core().nlink == 0) dropped = there->ino;
+      } else {
+        target.add({.name = new_name, .ino = moved->ino, .type = type});
+      }
+      source.remove(old_name);
+      if (folder && from != to) {
+        DirectoryWriter(transaction, moved->ino).replace("..", to, DirFileType::kDirectory);
+        change_links(InodeEdit(transaction, to), 1);
+        change_links(InodeEdit(transaction, from), -1);
+      }
+    }
+    for (const InodeNumber directory : {from, to}) {
+      const InodeEdit parent(transaction, directory);
+      stamp_times(parent, now(), {.modification = true});
+      note_change(parent, now());
+      if (from == to) break;
+    }
+    note_change(inode, now());
+    return dropped;
+  });
+  if (last) gone(*last);
+}
+
+InodeNumber Filesystem::create_unnamed(InodeNumber near, const NewFile& file) {
+  const MutexLock operation(operations_);
+  const InodeNumber ino = change([&](Transaction& transaction) {
+    const InodeNumber fresh = InodeAllocator(transaction)
+                                  .allocate({.parent = near,
+                                             .mode = mode_of(FileType::kRegular, file.mode),
+                                             .uid = file.uid,
+                                             .gid = file.gid,
+                                             .projid = file.projid,
+                                             .now = now(),
+                                             .generation = options_.generation()});
+    add_unlinked(transaction, fresh);
+    return fresh;
+  });
+  hold(ino);
+  return ino;
+}
+
+void Filesystem::hold(InodeNumber ino) {
+  const MutexLock lock(holds_mutex_);
+  ++holds_[ino.value()];
+}
+
+void Filesystem::release(InodeNumber ino) {
+  const MutexLock operation(operations_);
+  {
+    const MutexLock lock(holds_mutex_);
+    const auto held = holds_.find(ino.value());
+    if (held == holds_.end()) throw RefusalError(Errc::kBadArgument, fmt::format("inode {} is not held", ino.value()));
+    if (--held->second != 0) return;
+    holds_.erase(held);
+  }
+  bool nameless = false;
+  {
+    Transaction transaction(*journal_);
+    const InodeEdit inode(transaction, ino);
+    nameless = inode.core().allocated() && inode.core().nlink == 0;
+  }
+  if (nameless) gone(ino);
+}
+
+void Filesystem::set_permissions(InodeNumber ino, std::uint32_t mode) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    inode.change_core().mode = mode_of(inode.type(), mode);
+    note_change(inode, now());
+    return true;
+  });
+}
+
+void Filesystem::set_owner(InodeNumber ino, std::uint32_t uid, std::uint32_t gid) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    inode.change_core().uid = uid;
+    inode.change_core().gid = gid;
+    note_change(inode, now());
+    return true;
+  });
+}
+
+void Filesystem::set_times(InodeNumber ino, std::optional<Timestamp> access, std::optional<Timestamp> modification) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    if (access) stamp_times(inode, *access, {.access = true});
+    if (modification) stamp_times(inode, *modification, {.modification = true});
+    note_change(inode, now());
+    return true;
+  });
+}
+
+}  // namespace xdax
