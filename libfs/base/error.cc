@@ -27,6 +27,7 @@ constexpr ErrcRow kRows[] = {
     {Errc::kOpenFailed, EIO, "cannot be opened"},
     {Errc::kCancelled, ECANCELED, "cancelled"},
     {Errc::kNotFound, ENOENT, "not found"},
+    {Errc::kExists, EEXIST, "exists"},
 };
 
 class Category final : public std::error_category {

@@ -27,6 +27,7 @@ enum class Errc {
   kOpenFailed,      ///< EIO or the errno given: the path cannot be opened
   kCancelled,       ///< ECANCELED: interrupted by the user
   kNotFound,        ///< ENOENT: a path or attribute that is not there
+  kExists,          ///< EEXIST: a name or attribute that is there already
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;
