@@ -128,7 +128,7 @@ class AttrWrite : public ::testing::TestWithParam<VolumeCase> {
   // Of nodes above the leaves.
   [[nodiscard]] std::uint32_t levels(InodeNumber ino) {
     const Inode inode = read(ino);
-    if (fork_format(inode.core(), Fork::kAttr) == ForkFormat::kLocal) return 0;
+    if (attr_extent_count(inode.core()) == 0) return 0;
     const MetadataReader reader(volume_.journal().cache().view(), volume_.geometry());
     const DaBlock root = DaReader(reader, inode, Fork::kAttr, "attributes").read(FileBlock(0));
     const bool node = view<DaBlockInfo>(root.bytes).magic == DaNodeHeader::kMagic;
@@ -345,6 +345,55 @@ TEST_P(AttrWrite, ATreeOfThousandsGrowsAndShrinks) {
   }
   ASSERT_NO_FATAL_FAILURE(expect_model(ino, model));
   EXPECT_EQ(read(ino).core().nblocks.get(), 0u);
+  inactivate(volume_.journal(), ino);
+  EXPECT_EQ(volume_.problems(), "");
+}
+
+// A node that has one child left beside a full one, which cannot take it.
+TEST_P(AttrWrite, ANodeGoesWithItsLastLeaf) {
+  if (GetParam().block_bytes != 1024) GTEST_SKIP() << "takes too many attributes";
+  std::vector<std::string> names;
+  for (int i = 0; i < 8000; ++i) names.push_back("name number " + std::to_string(i * 7919));
+  std::sort(names.begin(), names.end(), [](const auto& left, const auto& right) {
+    return std::pair(name_hash(left), left) < std::pair(name_hash(right), right);
+  });
+  const InodeNumber ino = create();
+  Model model;
+  const auto set = [&](const std::string& name) {
+    Transaction transaction(volume_.journal());
+    const InodeEdit inode(transaction, ino);
+    AttrWriter(inode).set(attr_name(AttrNamespace::kUser, name), {});
+    transaction.commit();
+    model[{AttrNamespace::kUser, name}] = {};
+  };
+  // Children of the node behind the first one.
+  const auto last_children = [&]() -> std::size_t {
+    if (levels(ino) < 2) return 0;
+    const MetadataReader reader(volume_.journal().cache().view(), volume_.geometry());
+    DaReader blocks(reader, read(ino), Fork::kAttr, "attributes");
+    const DaBlock root = blocks.read(FileBlock(0));
+    return da_node_entries(blocks.read(FileBlock(da_node_entries(root.bytes).back().before)).bytes).size();
+  };
+  constexpr std::size_t kFull = (1024 - sizeof(DaNodeHeader)) / sizeof(DaNodeEntry);
+  std::size_t used = 0;
+  while (used < names.size() && last_children() != kFull) set(names[used++]);
+  ASSERT_EQ(last_children(), kFull);
+  ASSERT_EQ(problems(), "");
+  bool went = false;
+  for (std::size_t i = 0; i < used; ++i) {
+    const bool two = levels(ino) == 2;
+    Transaction transaction(volume_.journal());
+    const InodeEdit inode(transaction, ino);
+    AttrWriter(inode).remove(attr_name(AttrNamespace::kUser, names[i]));
+    transaction.commit();
+    model.erase({AttrNamespace::kUser, names[i]});
+    if (!two || levels(ino) != 1) continue;
+    went = true;
+    ASSERT_EQ(problems(), "");
+    ASSERT_NO_FATAL_FAILURE(expect_model(ino, model));
+  }
+  EXPECT_TRUE(went);
+  ASSERT_NO_FATAL_FAILURE(expect_model(ino, model));
   inactivate(volume_.journal(), ino);
   EXPECT_EQ(volume_.problems(), "");
 }
