@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +19,8 @@
 #include "libfs/inode/inode_edit.h"
 
 namespace xdax {
+
+class AttrTree;
 
 /// Of an attribute: its namespace, one of attr_flags::kRoot, kSecure and kParent or 0, and its name there.
 struct AttrName {
@@ -60,7 +61,7 @@ class AttrWriter {
   void remove_local(const AttrName& name, const AttrKey& key);
   void remove_from_tree(const AttrName& name, const AttrKey& key);
   void to_tree(const std::vector<AttrItem>& items);
-  void shrink(class AttrTree& tree, std::uint32_t hash);
+  void shrink(AttrTree& tree, std::uint32_t hash);
 
   const InodeEdit& inode_;
 };
