@@ -24,7 +24,7 @@ constexpr Row kRows[] = {
     {Errc::kReadOnly, EROFS},     {Errc::kNoSpace, ENOSPC},
     {Errc::kInUse, EBUSY},        {Errc::kHoldsSignature, EEXIST},
     {Errc::kOpenFailed, EIO},     {Errc::kCancelled, ECANCELED},
-    {Errc::kNotFound, ENOENT},
+    {Errc::kNotFound, ENOENT},    {Errc::kExists, EEXIST},
 };
 
 TEST(Error, EveryCodeIsAnErrnoAndHasItsOwnText) {
