@@ -44,7 +44,23 @@ void run_verb(const Volume& volume, const Options& options, Output& out) {
       return show_attributes(volume, options, out);
     case Verb::kDigest:
       return digest(volume, options, out);
+    default:
+      return;  // those that change go another way
   }
+}
+
+// Whatever happens, what was done before is whole and in its place.
+void run_change(const Options& options) {
+  const std::unique_ptr<Device> device =
+      open_device(options.image, {.mode = OpenMode::kReadWrite, .io = options.io, .exclusive = true});
+  const std::unique_ptr<Filesystem> filesystem = Filesystem::open(*device, {});
+  try {
+    edit(*filesystem, options);
+  } catch (const Error&) {
+    filesystem->close();
+    throw;
+  }
+  filesystem->close();
 }
 
 // What was printed before an error is worth having.
@@ -71,6 +87,10 @@ int run_command(int argc, const char* const* argv) {
   try {
     const ParsedOptions parsed = parse_options(argc, argv);
     Output out;
+    if (!parsed.exit_status && changes(parsed.options.verb)) {
+      run_change(parsed.options);
+      return cli::kExitSuccess;
+    }
     if (!parsed.exit_status) {
       run_and_flush(parsed.options, out);
       return cli::kExitSuccess;

@@ -5,6 +5,7 @@
 
 #include "io/options.h"
 #include "io/output.h"
+#include "libfs/volume/filesystem.h"
 #include "libfs/volume/volume.h"
 
 namespace xdax::io {
@@ -16,6 +17,9 @@ void show_extents(const Volume& volume, const Options& options, Output& out);
 void show_attributes(const Volume& volume, const Options& options, Output& out);
 void copy_file(const Volume& volume, const Options& options, Output& out);
 void digest(const Volume& volume, const Options& options, Output& out);
+
+/// A verb that changes: done and in its place when it returns, or nothing of it but what the verb's page names.
+void edit(Filesystem& filesystem, const Options& options);
 
 /// "file", "directory", "symlink", "fifo", "socket", "character", "block".
 [[nodiscard]] const char* type_word(FileType type);

@@ -92,7 +92,8 @@ DaTreeWriter::Path DaTreeWriter::find(std::uint32_t hash) {
     const auto found =
         std::lower_bound(entries.begin(), entries.end(), hash,
                          [](const DaNodeEntry& left, std::uint32_t right) { return left.hashval < right; });
-    const auto index = static_cast<std::uint32_t>(found == entries.end() ? entries.size() - 1 : found - entries.begin());
+    const auto index =
+        static_cast<std::uint32_t>(found == entries.end() ? entries.size() - 1 : found - entries.begin());
     path.nodes.push_back({.block = at, .index = index});
     at = FileBlock(entries[index].before);
     if (level == 1) break;
@@ -110,8 +111,8 @@ FileBlock DaTreeWriter::free_file_block() {
     at = FileBlock(root_.value() + (end - root_.value() + block_length_ - 1) / block_length_ * block_length_);
   }
   if (!valid_da_block(fork_.inode().geometry(), fork_.fork(), static_cast<std::uint32_t>(at.value()))) {
-    throw RefusalError(Errc::kNoSpace, fmt::format("inode {}: its hash tree is as large as it can be",
-                                                   fork_.inode().ino().value()));
+    throw RefusalError(Errc::kNoSpace,
+                       fmt::format("inode {}: its hash tree is as large as it can be", fork_.inode().ino().value()));
   }
   return at;
 }
@@ -158,8 +159,8 @@ void DaTreeWriter::move_root(Path& path) {
   header.count = std::uint16_t{1};
   node_entries(root, 1)[0] = entry_of(greatest, away);
   if (header.level > limits::kMaxDaLevels) {
-    throw RefusalError(Errc::kNoSpace, fmt::format("inode {}: its hash tree is as high as it can be",
-                                                   fork_.inode().ino().value()));
+    throw RefusalError(Errc::kNoSpace,
+                       fmt::format("inode {}: its hash tree is as high as it can be", fork_.inode().ino().value()));
   }
   if (was_leaf) {
     path.leaf = away;

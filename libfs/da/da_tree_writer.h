@@ -1,9 +1,9 @@
-// The hash tree that directories and attributes share, to be changed: leaves are added and taken out, and the nodes above
-// follow.
+// The hash tree that directories and attributes share, to be changed: leaves are added and taken out, and the nodes
+// above follow.
 //
-// The root keeps its place in the file: when it splits its content moves away, and when it has one child left that moves
-// into it. What is in a leaf is its owner's business; here it is bytes behind the common header. Not thread-safe: it
-// works inside one transaction. Source: XFS Algorithms & Data Structures, "Node Directories".
+// The root keeps its place in the file: when it splits its content moves away, and when it has one child left that
+// moves into it. What is in a leaf is its owner's business; here it is bytes behind the common header. Not thread-safe:
+// it works inside one transaction. Source: XFS Algorithms & Data Structures, "Node Directories".
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ class DaTreeWriter {
   /// `block_length` is in filesystem blocks. The fork must outlive it.
   DaTreeWriter(ForkWriter& fork, FileBlock root, Kinds kinds, std::uint32_t block_length);
 
-  /// The first leaf that may hold `hash`; the last one when none has as great a hash. Throws CorruptionError, IoError; so
-  /// do the others.
+  /// The first leaf that may hold `hash`; the last one when none has as great a hash. Throws CorruptionError, IoError;
+  /// so do the others.
   [[nodiscard]] Path find(std::uint32_t hash);
   /// Goes on to the leaf behind. False, and the path stays, when there is none.
   [[nodiscard]] bool next_leaf(Path& path);
@@ -49,9 +49,9 @@ class DaTreeWriter {
   [[nodiscard]] ByteSpan leaf(const Path& path) { return read(path.leaf, kinds_.leaf); }
   [[nodiscard]] MutableByteSpan change_leaf(const Path& path) { return change(path.leaf, kinds_.leaf); }
 
-  /// Makes an empty leaf behind the one at `path`, common header and links filled in, and returns where it is. The root's
-  /// content moves first when it is the leaf: `path` follows. Its hash must be set with add_leaf() once it is known.
-  /// Throws RefusalError (kNoSpace).
+  /// Makes an empty leaf behind the one at `path`, common header and links filled in, and returns where it is. The
+  /// root's content moves first when it is the leaf: `path` follows. Its hash must be set with add_leaf() once it is
+  /// known. Throws RefusalError (kNoSpace).
   [[nodiscard]] FileBlock new_leaf_behind(Path& path);
   /// Puts a leaf made by new_leaf_behind() into the tree; both greatest hashes are as they are now.
   void add_leaf(Path& path, FileBlock fresh, std::uint32_t hash, std::uint32_t fresh_hash);

@@ -189,8 +189,9 @@ void insert_index(std::vector<DirLeafEntry>& index, std::uint32_t hash, std::uin
   DirLeafEntry entry;
   entry.hashval = hash;
   entry.address = address;
-  const auto behind = std::upper_bound(index.begin(), index.end(), hash,
-                                       [](std::uint32_t left, const DirLeafEntry& right) { return left < right.hashval; });
+  const auto behind =
+      std::upper_bound(index.begin(), index.end(), hash,
+                       [](std::uint32_t left, const DirLeafEntry& right) { return left < right.hashval; });
   index.insert(behind, entry);
 }
 

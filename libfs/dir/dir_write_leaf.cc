@@ -67,7 +67,8 @@ bool DirectoryWriter::add_leaf(const NewDirEntry& entry) {
 void DirectoryWriter::remove_from_leaf(std::string_view name, const DirItem& item) {
   ForkWriter fork(inode_, Fork::kData);
   Leaf leaf = read_leaf(fork);
-  if (!erase_index(leaf.entries, hash_of(name), static_cast<std::uint32_t>(item.cookie))) corrupt("its index lacks a name");
+  if (!erase_index(leaf.entries, hash_of(name), static_cast<std::uint32_t>(item.cookie)))
+    corrupt("its index lacks a name");
   const std::uint64_t number = item.cookie * kDirAlignBytes / geometry().dir_block_bytes();
   if (number >= leaf.bests.size()) corrupt("its index lacks a block");
   leaf.bests[number] = take_entry(fork, item);

@@ -84,15 +84,15 @@ DirectoryWriter::Room DirectoryWriter::find_room(ForkWriter& fork, std::uint32_t
         return {.number = base + i, .exists = true};
       }
     }
-    if (bests.size() < capacity) missing.number = std::min<std::uint32_t>(missing.number, base + static_cast<std::uint32_t>(bests.size()));
+    if (bests.size() < capacity)
+      missing.number = std::min<std::uint32_t>(missing.number, base + static_cast<std::uint32_t>(bests.size()));
   }
   return missing;
 }
 
 void DirectoryWriter::set_best(ForkWriter& fork, std::uint32_t number, std::uint16_t best) {
   const std::uint32_t capacity = dir_free_capacity(geometry().dir_block_bytes());
-  const FileBlock at = DirRegions::of(geometry()).free +
-                       (std::uint64_t{number / capacity} << geometry().dir_block_log);
+  const FileBlock at = DirRegions::of(geometry()).free + (std::uint64_t{number / capacity} << geometry().dir_block_log);
   if (!fork.find(at)) {
     const std::uint32_t length = 1u << geometry().dir_block_log;
     const Extent extent = fork.allocate(at, length, length);

@@ -75,8 +75,9 @@ std::optional<DirItem> DirectoryWriter::lookup(std::string_view name) { return r
 DirItem DirectoryWriter::require(std::string_view name) {
   auto item = lookup(name);
   if (!item) {
-    throw RefusalError(Errc::kNotFound, fmt::format("{}: directory {} has no \"{}\"",
-                                                    transaction_.journal().device().name(), inode_.ino().value(), name));
+    throw RefusalError(Errc::kNotFound,
+                       fmt::format("{}: directory {} has no \"{}\"", transaction_.journal().device().name(),
+                                   inode_.ino().value(), name));
   }
   return *item;
 }
@@ -166,6 +167,10 @@ void DirectoryWriter::replace(std::string_view name, InodeNumber ino, DirFileTyp
 
 // Inside the inode.
 
+void DirectoryWriter::leave_inode() {
+  if (form() == DirForm::kShort) short_to_block();
+}
+
 void DirectoryWriter::make_empty(const InodeEdit& inode, InodeNumber parent) {
   InodeCore& core = inode.change_core();
   core.format = static_cast<std::uint8_t>(ForkFormat::kLocal);
@@ -244,8 +249,8 @@ bool DirectoryWriter::add_short(const NewDirEntry& entry) {
     return dir_data_entry_bytes(static_cast<std::uint32_t>(name.size()), file_type);
   };
   // As a block all of it, with its index, must fit as well.
-  const std::uint32_t index = static_cast<std::uint32_t>((content.entries.size() + 3) * sizeof(DirLeafEntry) +
-                                                         sizeof(DirBlockTail));
+  const std::uint32_t index =
+      static_cast<std::uint32_t>((content.entries.size() + 3) * sizeof(DirLeafEntry) + sizeof(DirBlockTail));
   const std::uint32_t needed = bytes_of(entry.name);
   std::uint32_t end = behind_dots(file_type);
   std::optional<std::size_t> gap;

@@ -1,9 +1,9 @@
 // A directory, to be changed: names put in, taken out and pointed elsewhere, in whichever form it is.
 //
-// The form follows the content both ways: inside the inode, one block, blocks with a single leaf of hashes, blocks with a
-// tree of them. An entry keeps its position while it lives, except that what grows out of the inode or goes back keeps
-// the position it had there. Links, times and parent pointers are the caller's. Not thread-safe: it works inside one
-// transaction. Source: XFS Algorithms & Data Structures, "Directories".
+// The form follows the content both ways: inside the inode, one block, blocks with a single leaf of hashes, blocks with
+// a tree of them. An entry keeps its position while it lives, except that what grows out of the inode or goes back
+// keeps the position it had there. Links, times and parent pointers are the caller's. Not thread-safe: it works inside
+// one transaction. Source: XFS Algorithms & Data Structures, "Directories".
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,8 @@ class DirectoryWriter {
   [[nodiscard]] std::optional<DirItem> lookup(std::string_view name);
   /// Whether it holds nothing but the dot names.
   [[nodiscard]] bool empty();
+  /// Of a directory inside its inode: moves it into a block, so that attributes have room.
+  void leave_inode();
   /// Adds a name that is not there. Throws RefusalError: kNoSpace, kBadArgument for a name that cannot be.
   void add(const NewDirEntry& entry);
   /// Takes a name out. Throws RefusalError (kNotFound).

@@ -61,14 +61,14 @@ void FileWriter::in_transactions(const Change& change) {
 
 void FileWriter::check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
   if (!range_fits(offset_bytes, length_bytes, limits::kMaxFileBytes)) {
-    throw RefusalError(Errc::kTooBig, fmt::format("{} bytes at {} reach past the end of the largest file",
-                                                  length_bytes, offset_bytes));
+    throw RefusalError(Errc::kTooBig, fmt::format("{} bytes at {} reach past the end of the largest file", length_bytes,
+                                                  offset_bytes));
   }
 }
 
 // Writes the blocks of an extent whole: `bytes` where they belong, zeros around them.
-void FileWriter::fill_blocks(FsBlock start, std::uint64_t first_block, std::uint64_t blocks,
-                             std::uint64_t offset_bytes, ByteSpan bytes) {
+void FileWriter::fill_blocks(FsBlock start, std::uint64_t first_block, std::uint64_t blocks, std::uint64_t offset_bytes,
+                             ByteSpan bytes) {
   const Geometry& geometry = journal_.geometry();
   const std::uint64_t begin = first_block << block_log();
   const std::uint64_t end = begin + (blocks << block_log());
@@ -150,11 +150,10 @@ std::uint64_t FileWriter::write_hole(ForkWriter& fork, std::uint64_t hole_end, s
                .length_blocks = static_cast<std::uint32_t>(
                    std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1))),
                .unwritten = false};
-  const Extent64 found = Allocator(fork.inode().transaction())
-                             .allocate({.least = 1,
-                                        .most = fresh.length_blocks,
-                                        .near = goal(fork, block),
-                                        .owner = fork.owner_of(fresh)});
+  const Extent64 found =
+      Allocator(fork.inode().transaction())
+          .allocate(
+              {.least = 1, .most = fresh.length_blocks, .near = goal(fork, block), .owner = fork.owner_of(fresh)});
   fresh.start = found.start;
   fresh.length_blocks = found.length_blocks;
   fill_blocks(fresh.start, block, fresh.length_blocks, offset_bytes, bytes);
@@ -181,8 +180,8 @@ std::uint64_t FileWriter::write_into(ForkWriter& fork, const Extent& extent, std
   bool shared = false;
   const std::uint64_t run = shared_run(fork, extent, block, shared);
   const std::uint64_t run_end = block + run;
-  const std::uint64_t end = std::min({(run_end << block_log()), offset_bytes + bytes.size(),
-                                      offset_bytes + kBytesAtATime});
+  const std::uint64_t end =
+      std::min({(run_end << block_log()), offset_bytes + bytes.size(), offset_bytes + kBytesAtATime});
   const ByteSpan part = bytes.first(end - offset_bytes);
   if (shared) {
     copy_shared(fork, extent, block, div_ceil(end, block_bytes()) - block, offset_bytes, part);
@@ -255,14 +254,16 @@ void FileWriter::zero_bytes(std::uint64_t begin, std::uint64_t end) {
         }
         bool shared = false;
         const std::uint64_t run = shared_run(fork, *extent, begin >> block_log(), shared);
-        const std::uint64_t run_end = std::min({to, ((begin >> block_log()) + run) << block_log(), begin + kBytesAtATime});
+        const std::uint64_t run_end =
+            std::min({to, ((begin >> block_log()) + run) << block_log(), begin + kBytesAtATime});
         if (shared) {
           const std::vector<std::byte> zeros(run_end - begin);
           copy_shared(fork, *extent, begin >> block_log(), div_ceil(run_end, block_bytes()) - (begin >> block_log()),
                       begin, zeros);
         } else {
           const std::uint64_t into = begin - (extent->file_block.value() << block_log());
-          journal_.device().zero(journal_.geometry().byte_of(extent->start) + into, run_end - begin, ZeroMode::kAllocated);
+          journal_.device().zero(journal_.geometry().byte_of(extent->start) + into, run_end - begin,
+                                 ZeroMode::kAllocated);
           journal_.note_data();
         }
         begin = run_end;
@@ -319,14 +320,13 @@ void FileWriter::allocate(std::uint64_t offset_bytes, std::uint64_t length_bytes
       const std::uint64_t hole_end = std::min(end, extent ? extent->file_block.value() : end);
       Extent fresh{.file_block = FileBlock(block),
                    .start = {},
-                   .length_blocks = static_cast<std::uint32_t>(
-                       std::min<std::uint64_t>(hole_end - block, limits::kMaxExtentBlocks)),
+                   .length_blocks =
+                       static_cast<std::uint32_t>(std::min<std::uint64_t>(hole_end - block, limits::kMaxExtentBlocks)),
                    .unwritten = true};
-      const Extent64 found = Allocator(inode.transaction())
-                                 .allocate({.least = 1,
-                                            .most = fresh.length_blocks,
-                                            .near = goal(fork, block),
-                                            .owner = fork.owner_of(fresh)});
+      const Extent64 found =
+          Allocator(inode.transaction())
+              .allocate(
+                  {.least = 1, .most = fresh.length_blocks, .near = goal(fork, block), .owner = fork.owner_of(fresh)});
       fresh.start = found.start;
       fresh.length_blocks = found.length_blocks;
       fork.add(fresh);
@@ -458,7 +458,8 @@ void FileWriter::insert(std::uint64_t offset_bytes, std::uint64_t length_bytes) 
     size = InodeEdit(transaction, ino_).core().size;
   }
   check_range(size, length_bytes);
-  if (length_bytes == 0 || offset_bytes % block_bytes() != 0 || length_bytes % block_bytes() != 0 || offset_bytes >= size) {
+  if (length_bytes == 0 || offset_bytes % block_bytes() != 0 || length_bytes % block_bytes() != 0 ||
+      offset_bytes >= size) {
     throw RefusalError(Errc::kBadArgument, "a hole is opened in whole blocks inside the file");
   }
   // Nothing behind the end may be pushed past the largest file.
@@ -484,8 +485,8 @@ void FileWriter::unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes)
       }
       block = std::max(block, extent->file_block.value());
       bool shared = false;
-      const std::uint64_t run = std::min(
-          {shared_run(fork, *extent, block, shared), end - block, std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1)});
+      const std::uint64_t run = std::min({shared_run(fork, *extent, block, shared), end - block,
+                                          std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1)});
       if (shared) copy_shared(fork, *extent, block, run, 0, {});
       block += run;
     }

@@ -1,13 +1,13 @@
 // The bytes of a regular file, to be changed.
 //
 // Large operations take many transactions; each leaves the file sound, and a crash between two leaves it as after the
-// first. Fresh blocks are filled, with data or with zeros, before the transaction that maps them can be durable, so that
-// nothing that lay there before is ever read. Bytes that are shared with another file are copied before they change.
-// Nothing is durable before Journal::sync().
+// first. Fresh blocks are filled, with data or with zeros, before the transaction that maps them can be durable, so
+// that nothing that lay there before is ever read. Bytes that are shared with another file are copied before they
+// change. Nothing is durable before Journal::sync().
 //
-// The caller keeps two writers of one file apart. Errors: RefusalError (kNoSpace, kTooBig, kBadArgument), CorruptionError,
-// IoError; what earlier transactions of the operation did stays. Source: behaviour of a kernel for the same calls
-// (tests/oracle/filesystem_kernel_test.cc).
+// The caller keeps two writers of one file apart. Errors: RefusalError (kNoSpace, kTooBig, kBadArgument),
+// CorruptionError, IoError; what earlier transactions of the operation did stays. Source: behaviour of a kernel for the
+// same calls (tests/oracle/filesystem_kernel_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,8 @@ class FileWriter {
   void insert(std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Gives the file blocks of its own wherever it shares them.
   void unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes);
-  /// Makes [offset, offset + length) share the blocks of `source` from `source_offset` on. In whole blocks, but for an end
-  /// that is the end of both files. What was there is freed.
+  /// Makes [offset, offset + length) share the blocks of `source` from `source_offset` on. In whole blocks, but for an
+  /// end that is the end of both files. What was there is freed.
   void share(InodeNumber source, std::uint64_t source_offset_bytes, std::uint64_t offset_bytes,
              std::uint64_t length_bytes);
 

@@ -47,12 +47,6 @@ Filesystem::~Filesystem() = default;
 
 std::unique_ptr<Filesystem> Filesystem::open(Device& device, const FilesystemOptions& options) {
   auto geometry = std::make_unique<const Geometry>(open_geometry_to_write(device));
-  if (geometry->features.parent()) {
-    throw RefusalError(Errc::kNotSupported,
-                       fmt::format("{}: parent pointers (parent=1) cannot be written yet; mount the filesystem to change "
-                                   "it",
-                                   device.name()));
-  }
   std::unique_ptr<Filesystem> filesystem(new Filesystem(device, std::move(geometry), options));
   filesystem->tell_space();
   filesystem->mark_quota_for_recheck();
@@ -110,8 +104,8 @@ void Filesystem::require_regular(InodeNumber ino) {
                        fmt::format("{}: inode {} is not a regular file", device_.name(), ino.value()));
   }
   if ((inode.core().flags & (inode_flags::kImmutable | inode_flags::kAppend)) != 0) {
-    throw RefusalError(Errc::kReadOnly, fmt::format("{}: inode {} is marked immutable or append-only", device_.name(),
-                                                    ino.value()));
+    throw RefusalError(Errc::kReadOnly,
+                       fmt::format("{}: inode {} is marked immutable or append-only", device_.name(), ino.value()));
   }
 }
 

@@ -7,13 +7,14 @@
 //   filesystem->sync();
 //   filesystem->close();
 //
-// Every operation on names is one atomic change: after a crash all of it is there or nothing. Operations on the bytes of a
-// large file take several, each of which leaves the file sound. Nothing is durable before sync() or close() returns; what
-// was synced survives any crash, replayed by xdax_repair or by a mount. An operation that throws changed nothing, but for
-// the parts of a large one that were done before. An I/O error leaves the filesystem usable: the same may be tried again.
+// Every operation on names is one atomic change: after a crash all of it is there or nothing. Operations on the bytes
+// of a large file take several, each of which leaves the file sound. Nothing is durable before sync() or close()
+// returns; what was synced survives any crash, replayed by xdax_repair or by a mount. An operation that throws changed
+// nothing, but for the parts of a large one that were done before. An I/O error leaves the filesystem usable: the same
+// may be tried again.
 //
-// Thread-safe: writers take turns, readers run beside them and see each change whole or not at all. Sizes and offsets are
-// in bytes. Errors: RefusalError with the cause that is named, CorruptionError for damage that is met, IoError.
+// Thread-safe: writers take turns, readers run beside them and see each change whole or not at all. Sizes and offsets
+// are in bytes. Errors: RefusalError with the cause that is named, CorruptionError for damage that is met, IoError.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libfs/attr/attr_writer.h"
 #include "libfs/base/mutex.h"
 #include "libfs/device/device.h"
 #include "libfs/file/file_writer.h"
@@ -55,8 +57,8 @@ enum class RenameMode : std::uint8_t {
 
 class Filesystem {
  public:
-  /// The device must outlive it. Throws RefusalError: kNotXfs; kNotSupported for a feature that cannot be written or a log
-  /// that is not clean, with one line that says what to do.
+  /// The device must outlive it. Throws RefusalError: kNotXfs; kNotSupported for a feature that cannot be written or a
+  /// log that is not clean, with one line that says what to do.
   [[nodiscard]] static std::unique_ptr<Filesystem> open(Device& device, const FilesystemOptions& options);
   /// Drops what was not synced, as a crash would; the log is then dirty.
   ~Filesystem();
@@ -80,8 +82,8 @@ class Filesystem {
     return use(static_cast<const Volume&>(*volume_));
   }
 
-  // Names. Directories are given by their inode. kNotDirectory, kNotFound, kExists, kNoSpace, kBadArgument for a name that
-  // cannot be, kTooManyLinks.
+  // Names. Directories are given by their inode. kNotDirectory, kNotFound, kExists, kNoSpace, kBadArgument for a name
+  // that cannot be, kTooManyLinks.
   InodeNumber create(InodeNumber directory, std::string_view name, const NewFile& file);
   InodeNumber make_directory(InodeNumber directory, std::string_view name, const NewFile& file);
   InodeNumber make_symlink(InodeNumber directory, std::string_view name, std::string_view target, const NewFile& file);
@@ -106,6 +108,12 @@ class Filesystem {
   void set_permissions(InodeNumber ino, std::uint32_t mode);
   void set_owner(InodeNumber ino, std::uint32_t uid, std::uint32_t gid);
   void set_times(InodeNumber ino, std::optional<Timestamp> access, std::optional<Timestamp> modification);
+
+  // Extended attributes: kExists and kNotFound as the mode says; kBadArgument for a name or a value of more than 64
+  // KiB.
+  void set_attribute(InodeNumber ino, AttrNamespace space, std::string_view name, ByteSpan value,
+                     SetMode mode = SetMode::kEither);
+  void remove_attribute(InodeNumber ino, AttrNamespace space, std::string_view name);
 
   // Bytes of regular files; see FileWriter for each. kBadArgument for what is none.
   [[nodiscard]] std::size_t read(InodeNumber ino, std::uint64_t offset_bytes, MutableByteSpan buffer);
@@ -132,6 +140,9 @@ class Filesystem {
                    const NewFile& file, const std::function<void(const InodeEdit&)>& fill);
   void enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino);
   void drop_link(Transaction& transaction, const InodeEdit& inode);
+  /// Where the feature is on: notes a name in the inode that it names, and takes the note away.
+  void note_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name);
+  void forget_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name);
   void gone(InodeNumber ino);
   [[nodiscard]] bool is_below(Transaction& transaction, InodeNumber directory, InodeNumber ancestor);
   void tell_space();

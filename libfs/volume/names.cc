@@ -49,22 +49,85 @@ auto Filesystem::change(const Change& change) {
 void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino) {
   DirectoryWriter writer(transaction, directory);
   if (writer.lookup(name)) {
-    throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(),
-                                                  directory.value(), name));
+    throw RefusalError(Errc::kExists,
+                       fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
   }
   const InodeEdit inode(transaction, ino);
   writer.add({.name = name, .ino = ino, .type = dir_file_type_of(inode.type())});
+  note_parent(inode, directory, name);
   const InodeEdit parent(transaction, directory);
   stamp_times(parent, now(), {.modification = true});
   note_change(parent, now());
   note_change(inode, now());
 }
 
+namespace {
+
+// Attributes need room that a directory inside its inode may have taken.
+void make_room_for_attributes(const InodeEdit& inode) {
+  constexpr std::uint64_t kLeastAttributes = 48;
+  const InodeCore& core = inode.core();
+  if (core.forkoff != 0 || core.type() != FileType::kDirectory ||
+      fork_format(core, Fork::kData) != ForkFormat::kLocal) {
+    return;
+  }
+  if (core.size + kLeastAttributes > inode.geometry().inode_bytes - sizeof(InodeCore)) {
+    DirectoryWriter(inode.transaction(), inode.ino()).leave_inode();
+  }
+}
+
+ParentPointer pointer_to(Transaction& transaction, InodeNumber directory) {
+  ParentPointer pointer;
+  pointer.ino = directory.value();
+  pointer.gen = InodeEdit(transaction, directory).core().gen;
+  return pointer;
+}
+
+}  // namespace
+
+void Filesystem::note_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name) {
+  if (!geometry_->features.parent()) return;
+  make_room_for_attributes(inode);
+  const ParentPointer pointer = pointer_to(inode.transaction(), directory);
+  AttrWriter(inode).set({.space = attr_flags::kParent, .name = name}, std::as_bytes(std::span(&pointer, 1)),
+                        SetMode::kCreate);
+}
+
+void Filesystem::forget_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name) {
+  if (!geometry_->features.parent()) return;
+  const ParentPointer pointer = pointer_to(inode.transaction(), directory);
+  AttrWriter(inode).remove({.space = attr_flags::kParent, .name = name}, std::as_bytes(std::span(&pointer, 1)));
+}
+
+void Filesystem::set_attribute(InodeNumber ino, AttrNamespace space, std::string_view name, ByteSpan value,
+                               SetMode mode) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    make_room_for_attributes(inode);
+    AttrWriter(inode).set(attr_name(space, name), value, mode);
+    note_change(inode, now());
+    return true;
+  });
+}
+
+void Filesystem::remove_attribute(InodeNumber ino, AttrNamespace space, std::string_view name) {
+  const MutexLock operation(operations_);
+  change([&](Transaction& transaction) {
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    AttrWriter(inode).remove(attr_name(space, name));
+    note_change(inode, now());
+    return true;
+  });
+}
+
 // One name less; with the last one the inode goes on its way to being free.
 void Filesystem::drop_link(Transaction& transaction, const InodeEdit& inode) {
   if (inode.core().nlink == 0) {
-    throw CorruptionError(Errc::kBadStructure, fmt::format("{}: inode {} has a name and no link", device_.name(),
-                                                           inode.ino().value()));
+    throw CorruptionError(Errc::kBadStructure,
+                          fmt::format("{}: inode {} has a name and no link", device_.name(), inode.ino().value()));
   }
   change_links(inode, -1);
   note_change(inode, now());
@@ -88,8 +151,8 @@ InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::
     {
       DirectoryWriter parent(transaction, directory);
       if (parent.lookup(name)) {
-        throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(),
-                                                      directory.value(), name));
+        throw RefusalError(Errc::kExists,
+                           fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
       }
     }
     const InodeNumber ino = InodeAllocator(transaction)
@@ -158,8 +221,8 @@ void Filesystem::unlink(InodeNumber directory, std::string_view name) {
     DirectoryWriter writer(transaction, directory);
     const auto item = writer.lookup(name);
     if (!item || item->dots()) {
-      throw RefusalError(Errc::kNotFound, fmt::format("{}: directory {} has no \"{}\"", device_.name(),
-                                                      directory.value(), name));
+      throw RefusalError(Errc::kNotFound,
+                         fmt::format("{}: directory {} has no \"{}\"", device_.name(), directory.value(), name));
     }
     const InodeEdit inode(transaction, item->ino);
     inode.require_allocated();
@@ -167,6 +230,7 @@ void Filesystem::unlink(InodeNumber directory, std::string_view name) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), name));
     }
     writer.remove(name);
+    forget_parent(inode, directory, item->name);
     const InodeEdit parent(transaction, directory);
     stamp_times(parent, now(), {.modification = true});
     note_change(parent, now());
@@ -182,8 +246,8 @@ void Filesystem::remove_directory(InodeNumber directory, std::string_view name) 
     DirectoryWriter writer(transaction, directory);
     const auto item = writer.lookup(name);
     if (!item || item->dots()) {
-      throw RefusalError(Errc::kNotFound, fmt::format("{}: directory {} has no \"{}\"", device_.name(),
-                                                      directory.value(), name));
+      throw RefusalError(Errc::kNotFound,
+                         fmt::format("{}: directory {} has no \"{}\"", device_.name(), directory.value(), name));
     }
     const InodeEdit inode(transaction, item->ino);
     if (inode.type() != FileType::kDirectory) {
@@ -193,6 +257,7 @@ void Filesystem::remove_directory(InodeNumber directory, std::string_view name) 
       throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), name));
     }
     writer.remove(name);
+    forget_parent(inode, directory, item->name);
     const InodeEdit parent(transaction, directory);
     change_links(parent, -1);
     stamp_times(parent, now(), {.modification = true});
@@ -227,12 +292,12 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
     const auto moved = source.lookup(old_name);
     const auto there = target.lookup(new_name);
     if (!moved || moved->dots() || (mode == RenameMode::kExchange && !there)) {
-      throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no \"{}\" to rename", device_.name(),
-                                                      moved ? new_name : old_name));
+      throw RefusalError(Errc::kNotFound,
+                         fmt::format("{}: there is no \"{}\" to rename", device_.name(), moved ? new_name : old_name));
     }
     if (there && (mode == RenameMode::kNoReplace || there->dots())) {
-      throw RefusalError(Errc::kExists, fmt::format("{}: directory {} has \"{}\" already", device_.name(), to.value(),
-                                                    new_name));
+      throw RefusalError(Errc::kExists,
+                         fmt::format("{}: directory {} has \"{}\" already", device_.name(), to.value(), new_name));
     }
     const InodeEdit inode(transaction, moved->ino);
     inode.require_allocated();
@@ -240,7 +305,8 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
     if (there && there->ino == moved->ino && (from != to || there->cookie != moved->cookie)) return std::nullopt;
     if (from == to && old_name == new_name) return std::nullopt;
     if (folder && from != to && is_below(transaction, to, moved->ino)) {
-      throw RefusalError(Errc::kBadArgument, fmt::format("{}: \"{}\" cannot move into itself", device_.name(), old_name));
+      throw RefusalError(Errc::kBadArgument,
+                         fmt::format("{}: \"{}\" cannot move into itself", device_.name(), old_name));
     }
     const DirFileType type = dir_file_type_of(inode.type());
     std::optional<InodeNumber> dropped;
@@ -253,6 +319,10 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
       }
       source.replace(old_name, there->ino, dir_file_type_of(other.type()));
       target.replace(new_name, moved->ino, type);
+      forget_parent(inode, from, moved->name);
+      forget_parent(other, to, there->name);
+      note_parent(inode, to, there->name);
+      note_parent(other, from, moved->name);
       if (from != to) {
         if (folder) DirectoryWriter(transaction, moved->ino).replace("..", to, DirFileType::kDirectory);
         if (other_folder) DirectoryWriter(transaction, there->ino).replace("..", from, DirFileType::kDirectory);
@@ -275,9 +345,11 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
                              fmt::format("{}: \"{}\" is not a directory", device_.name(), new_name));
         }
         if (victim_folder && !DirectoryWriter(transaction, there->ino).empty()) {
-          throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), new_name));
+          throw RefusalError(Errc::kNotEmpty,
+                             fmt::format("{}: directory \"{}\" is not empty", device_.name(), new_name));
         }
         target.replace(new_name, moved->ino, type);
+        forget_parent(victim, to, there->name);
         if (victim_folder) {
           change_links(victim, -1);
           change_links(InodeEdit(transaction, to), -1);
@@ -288,6 +360,8 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
         target.add({.name = new_name, .ino = moved->ino, .type = type});
       }
       source.remove(old_name);
+      forget_parent(inode, from, moved->name);
+      note_parent(inode, to, there ? there->name : new_name);
       if (folder && from != to) {
         DirectoryWriter(transaction, moved->ino).replace("..", to, DirFileType::kDirectory);
         change_links(InodeEdit(transaction, to), 1);

@@ -34,7 +34,8 @@ class ModelCompare {
   [[nodiscard]] std::string difference(const ModelNode& node, InodeNumber ino, const std::string& path) {
     const Inode inode = volume_.inode(ino);
     if (inode.type() != node.type) return path + ": another type";
-    if ((inode.core().mode & 07777u) != node.mode || inode.core().uid != node.uid) return path + ": another mode or owner";
+    if ((inode.core().mode & 07777u) != node.mode || inode.core().uid != node.uid)
+      return path + ": another mode or owner";
     switch (node.type) {
       case FileType::kDirectory:
         return directory(node, ino, path);
@@ -64,7 +65,8 @@ class ModelCompare {
       const auto found = node.names.find(item.name);
       if (found == node.names.end()) return path + "/" + item.name + ": ought not to be there";
       if (!seen.insert(item.name).second) return path + "/" + item.name + ": there twice";
-      if (item.type != dir_file_type_of(found->second->type)) return path + "/" + item.name + ": another type in its entry";
+      if (item.type != dir_file_type_of(found->second->type))
+        return path + "/" + item.name + ": another type in its entry";
       std::string below = difference(*found->second, item.ino, path + "/" + item.name);
       if (!below.empty()) return below;
     }
@@ -91,7 +93,8 @@ class RandomWork {
   [[nodiscard]] ModelNode& root() { return root_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] std::string difference() {
-    return filesystem_->read([&](const Volume& volume) { return ModelCompare(volume).difference(root_, root_.ino, ""); });
+    return filesystem_->read(
+        [&](const Volume& volume) { return ModelCompare(volume).difference(root_, root_.ino, ""); });
   }
   /// How large files get, and how many names a directory may have before more go than come.
   std::uint64_t max_file_bytes = 300'000;
@@ -156,9 +159,8 @@ class RandomWork {
     ModelNode& where = directory();
     if (where.names.size() > max_names) return remove();
     const std::string text = name();
-    add(where, text, FileType::kRegular, 0600, [&](const NewFile& file) {
-      return filesystem_->create(where.ino, text, file);
-    });
+    add(where, text, FileType::kRegular, 0600,
+        [&](const NewFile& file) { return filesystem_->create(where.ino, text, file); });
   }
 
   template <class Make>
@@ -182,9 +184,8 @@ class RandomWork {
     if (directories_.size() > 12) return remove();
     ModelNode& where = directory();
     const std::string text = name();
-    ModelNode* made = add(where, text, FileType::kDirectory, 0755, [&](const NewFile& file) {
-      return filesystem_->make_directory(where.ino, text, file);
-    });
+    ModelNode* made = add(where, text, FileType::kDirectory, 0755,
+                          [&](const NewFile& file) { return filesystem_->make_directory(where.ino, text, file); });
     if (made != nullptr) directories_.push_back(made);
   }
 
@@ -202,9 +203,8 @@ class RandomWork {
     ModelNode& where = directory();
     const std::string text = name();
     const FileType type = pick(2) == 0 ? FileType::kFifo : FileType::kCharacterDevice;
-    add(where, text, type, 0640, [&](const NewFile& file) {
-      return filesystem_->make_node(where.ino, text, type, 0x103, file);
-    });
+    add(where, text, type, 0640,
+        [&](const NewFile& file) { return filesystem_->make_node(where.ino, text, type, 0x103, file); });
   }
 
   void link() {
@@ -247,7 +247,10 @@ class RandomWork {
     ModelNode& to = directory();
     const std::shared_ptr<ModelNode> node = from->names.at(old_name);
     std::string new_name = name();
-    if (pick(3) == 0 && !to.names.empty()) new_name = std::next(to.names.begin(), static_cast<std::ptrdiff_t>(pick(std::min<std::size_t>(to.names.size(), 40))))->first;
+    if (pick(3) == 0 && !to.names.empty())
+      new_name =
+          std::next(to.names.begin(), static_cast<std::ptrdiff_t>(pick(std::min<std::size_t>(to.names.size(), 40))))
+              ->first;
     const auto mode = static_cast<RenameMode>(pick(3));
     const auto there = to.names.find(new_name);
     const bool folder = node->type == FileType::kDirectory;
@@ -299,7 +302,9 @@ class RandomWork {
     };
     const auto zeros = [&](std::uint64_t from, std::uint64_t to) {
       to = std::min<std::uint64_t>(to, content.size());
-      if (from < to) std::fill(content.begin() + static_cast<std::ptrdiff_t>(from), content.begin() + static_cast<std::ptrdiff_t>(to), '\0');
+      if (from < to)
+        std::fill(content.begin() + static_cast<std::ptrdiff_t>(from),
+                  content.begin() + static_cast<std::ptrdiff_t>(to), '\0');
     };
     switch (pick(9)) {
       case 0:
