@@ -52,9 +52,7 @@ FileType type_of(Filesystem& filesystem, InodeNumber ino) {
   return filesystem.read([&](const Volume& volume) { return volume.inode(ino).type(); });
 }
 
-NewFile new_file(const Options& options) {
-  return {.mode = options.mode, .uid = options.uid, .gid = options.gid};
-}
+NewFile new_file(const Options& options) { return {.mode = options.mode, .uid = options.uid, .gid = options.gid}; }
 
 void make_directories(Filesystem& filesystem, const Options& options) {
   if (!options.parents) {
@@ -228,9 +226,9 @@ void set_attribute(Filesystem& filesystem, const Options& options) {
     if (options.other.substr(0, dot) == to_string(each)) space = each;
   }
   if (!space || dot == std::string::npos) {
-    throw RefusalError(Errc::kBadArgument,
-                       fmt::format("{}: the name of an attribute starts with user., trusted. or security.",
-                                   printable(options.other)));
+    throw RefusalError(
+        Errc::kBadArgument,
+        fmt::format("{}: the name of an attribute starts with user., trusted. or security.", printable(options.other)));
   }
   const InodeNumber ino = named(filesystem, options.path, Follow::kNo);
   const std::string name = options.other.substr(dot + 1);

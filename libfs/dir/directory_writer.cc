@@ -23,10 +23,13 @@ std::uint32_t behind_dots(bool file_type) { return dot_dot(file_type) + dir_data
 
 DirectoryWriter::DirectoryWriter(Transaction& transaction, InodeNumber ino)
     : transaction_(transaction), inode_(transaction, ino) {
-  inode_.require_allocated();
+  if (!inode_.core().allocated()) {
+    throw RefusalError(Errc::kNotFound,
+                       fmt::format("{}: there is no inode {}", transaction.journal().device().name(), ino.value()));
+  }
   if (inode_.type() != FileType::kDirectory) {
-    throw RefusalError(Errc::kBadArgument, fmt::format("{}: inode {} is not a directory",
-                                                       transaction.journal().device().name(), ino.value()));
+    throw RefusalError(Errc::kNotDirectory, fmt::format("{}: inode {} is not a directory",
+                                                        transaction.journal().device().name(), ino.value()));
   }
 }
 

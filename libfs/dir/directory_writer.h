@@ -23,7 +23,8 @@ namespace xdax {
 
 class DirectoryWriter {
  public:
-  /// Of an inode in use that is a directory. Throws RefusalError (kBadArgument), CorruptionError, IoError, as all do.
+  /// Throws RefusalError: kNotFound for an inode that is not in use, kNotDirectory; CorruptionError, IoError, as all
+  /// do.
   DirectoryWriter(Transaction& transaction, InodeNumber ino);
 
   /// Makes a new inode an empty directory in `parent`.

@@ -75,6 +75,7 @@ class Journal {
   /// Brings the superblock's counters up to date, writes everything back, and ends the log with an unmount record.
   /// Nothing may be committed afterwards. Throws IoError; may be called again then.
   void close();
+  [[nodiscard]] bool closed() const { return closed_; }
 
   // For a transaction, between begin() and end(), which one thread at a time may stand.
   /// Waits for its turn and makes room in the log for a transaction. Throws IoError, and the turn is over then.

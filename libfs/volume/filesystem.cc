@@ -9,6 +9,7 @@
 #include "libfs/base/error.h"
 #include "libfs/format/superblock.h"
 #include "libfs/inode/inactivate.h"
+#include "libfs/inode/unlinked.h"
 #include "libfs/space/free_space.h"
 
 namespace xdax {
@@ -48,6 +49,21 @@ Filesystem::~Filesystem() = default;
 std::unique_ptr<Filesystem> Filesystem::open(Device& device, const FilesystemOptions& options) {
   auto geometry = std::make_unique<const Geometry>(open_geometry_to_write(device));
   std::unique_ptr<Filesystem> filesystem(new Filesystem(device, std::move(geometry), options));
+  {
+    // What a crash left without a name, where nobody freed it since.
+    const MutexLock operation(filesystem->operations_);
+    for (std::uint32_t i = 0; i < filesystem->geometry_->ag_count; ++i) {
+      for (;;) {
+        std::optional<InodeNumber> ino;
+        {
+          Transaction transaction(*filesystem->journal_);
+          ino = first_unlinked(transaction, AgNumber(i));
+        }
+        if (!ino) break;
+        inactivate(*filesystem->journal_, *ino);
+      }
+    }
+  }
   filesystem->tell_space();
   filesystem->mark_quota_for_recheck();
   return filesystem;
@@ -77,9 +93,26 @@ void Filesystem::mark_quota_for_recheck() {
 
 SummaryCounters Filesystem::counters() const { return journal_->counters(); }
 
-void Filesystem::sync() { journal_->sync(); }
+void Filesystem::sync() {
+  const MutexLock operation(operations_);
+  reap();
+  journal_->sync();
+}
+
+// Files that have no name go, whoever holds them: a clean log promises that nothing is left to be done.
 void Filesystem::close() {
   const MutexLock operation(operations_);
+  if (journal_->closed()) return;
+  {
+    const MutexLock lock(holds_mutex_);
+    for (const auto& [ino, count] : holds_) {
+      Transaction transaction(*journal_);
+      const InodeEdit inode(transaction, InodeNumber(ino));
+      if (inode.core().allocated() && inode.core().nlink == 0) to_free_.push_back(inode.ino());
+    }
+    holds_.clear();
+  }
+  reap();
   journal_->close();
 }
 
@@ -95,7 +128,9 @@ FileWriter Filesystem::file(InodeNumber ino) {
 void Filesystem::require_regular(InodeNumber ino) {
   Transaction transaction(*journal_);
   const InodeEdit inode(transaction, ino);
-  inode.require_allocated();
+  if (!inode.core().allocated()) {
+    throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}", device_.name(), ino.value()));
+  }
   if (inode.type() == FileType::kDirectory) {
     throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory", device_.name(), ino.value()));
   }

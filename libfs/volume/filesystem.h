@@ -143,7 +143,9 @@ class Filesystem {
   /// Where the feature is on: notes a name in the inode that it names, and takes the note away.
   void note_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name);
   void forget_parent(const InodeEdit& inode, InodeNumber directory, std::string_view name);
-  void gone(InodeNumber ino);
+  /// Frees an inode that lost its last name, unless somebody holds it; later, when the device fails now.
+  void gone(InodeNumber ino) XDAX_REQUIRES(operations_);
+  void reap() XDAX_REQUIRES(operations_);
   [[nodiscard]] bool is_below(Transaction& transaction, InodeNumber directory, InodeNumber ancestor);
   void tell_space();
   void mark_quota_for_recheck();
@@ -159,6 +161,7 @@ class Filesystem {
   Mutex operations_;
   Mutex holds_mutex_;
   std::map<std::uint64_t, std::uint32_t> holds_ XDAX_GUARDED_BY(holds_mutex_);
+  std::vector<InodeNumber> to_free_ XDAX_GUARDED_BY(operations_);  ///< nameless, and nobody's
 };
 
 }  // namespace xdax

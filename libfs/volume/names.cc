@@ -17,6 +17,12 @@ std::uint16_t mode_of(FileType type, std::uint32_t permissions) {
   return static_cast<std::uint16_t>(static_cast<std::uint16_t>(type) | (permissions & 07777u));
 }
 
+void require_in_use(const InodeEdit& inode) {
+  if (inode.core().allocated()) return;
+  throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}",
+                                                  inode.transaction().journal().device().name(), inode.ino().value()));
+}
+
 void change_links(const InodeEdit& inode, std::int32_t by) {
   InodeCore& core = inode.change_core();
   if (by > 0 && core.nlink >= limits::kMaxLinks) {
@@ -104,7 +110,7 @@ void Filesystem::set_attribute(InodeNumber ino, AttrNamespace space, std::string
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     make_room_for_attributes(inode);
     AttrWriter(inode).set(attr_name(space, name), value, mode);
     note_change(inode, now());
@@ -116,7 +122,7 @@ void Filesystem::remove_attribute(InodeNumber ino, AttrNamespace space, std::str
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     AttrWriter(inode).remove(attr_name(space, name));
     note_change(inode, now());
     return true;
@@ -134,14 +140,26 @@ void Filesystem::drop_link(Transaction& transaction, const InodeEdit& inode) {
   if (inode.core().nlink == 0) add_unlinked(transaction, inode.ino());
 }
 
-// Frees an inode that lost its last name, unless somebody holds it.
 void Filesystem::gone(InodeNumber ino) {
   {
     const MutexLock lock(holds_mutex_);
     if (holds_.contains(ino.value())) return;
   }
-  const WriteLock lock(state_);
-  inactivate(*journal_, ino);
+  to_free_.push_back(ino);
+  try {
+    reap();
+  } catch (const IoError&) {
+    // The name is gone, which is what was asked for; the rest is tried again by the next that goes, and by sync().
+    return;
+  }
+}
+
+void Filesystem::reap() {
+  while (!to_free_.empty()) {
+    const WriteLock lock(state_);
+    inactivate(*journal_, to_free_.back());
+    to_free_.pop_back();
+  }
 }
 
 InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::uint16_t mode, std::uint32_t rdev,
@@ -203,7 +221,7 @@ void Filesystem::link(InodeNumber ino, InodeNumber directory, std::string_view n
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     if (inode.type() == FileType::kDirectory) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory, which has one name only",
                                                          device_.name(), ino.value()));
@@ -225,7 +243,7 @@ void Filesystem::unlink(InodeNumber directory, std::string_view name) {
                          fmt::format("{}: directory {} has no \"{}\"", device_.name(), directory.value(), name));
     }
     const InodeEdit inode(transaction, item->ino);
-    inode.require_allocated();
+    require_in_use(inode);
     if (inode.type() == FileType::kDirectory) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), name));
     }
@@ -300,7 +318,7 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
                          fmt::format("{}: directory {} has \"{}\" already", device_.name(), to.value(), new_name));
     }
     const InodeEdit inode(transaction, moved->ino);
-    inode.require_allocated();
+    require_in_use(inode);
     const bool folder = inode.type() == FileType::kDirectory;
     if (there && there->ino == moved->ino && (from != to || there->cookie != moved->cookie)) return std::nullopt;
     if (from == to && old_name == new_name) return std::nullopt;
@@ -425,7 +443,7 @@ void Filesystem::set_permissions(InodeNumber ino, std::uint32_t mode) {
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     inode.change_core().mode = mode_of(inode.type(), mode);
     note_change(inode, now());
     return true;
@@ -436,7 +454,7 @@ void Filesystem::set_owner(InodeNumber ino, std::uint32_t uid, std::uint32_t gid
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     inode.change_core().uid = uid;
     inode.change_core().gid = gid;
     note_change(inode, now());
@@ -448,7 +466,7 @@ void Filesystem::set_times(InodeNumber ino, std::optional<Timestamp> access, std
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    inode.require_allocated();
+    require_in_use(inode);
     if (access) stamp_times(inode, *access, {.access = true});
     if (modification) stamp_times(inode, *modification, {.modification = true});
     note_change(inode, now());

@@ -22,6 +22,7 @@ struct ModelNode {
   std::uint32_t mode = 0, uid = 0;
   std::string content;  ///< of a file; the target of a link
   std::map<std::string, std::shared_ptr<ModelNode>> names;
+  std::map<std::string, std::string> attributes;  ///< of the user namespace
   InodeNumber ino;
   ModelNode* parent = nullptr;
 };
@@ -36,6 +37,8 @@ class ModelCompare {
     if (inode.type() != node.type) return path + ": another type";
     if ((inode.core().mode & 07777u) != node.mode || inode.core().uid != node.uid)
       return path + ": another mode or owner";
+    std::string attributes = attribute_difference(node, ino);
+    if (!attributes.empty()) return path + ": " + attributes;
     switch (node.type) {
       case FileType::kDirectory:
         return directory(node, ino, path);
@@ -58,6 +61,20 @@ class ModelCompare {
   }
 
  private:
+  [[nodiscard]] std::string attribute_difference(const ModelNode& node, InodeNumber ino) {
+    Attributes attributes = volume_.attributes(ino);
+    const auto list = attributes.list();
+    if (list.size() != node.attributes.size()) return "another number of attributes";
+    for (const auto& [name, value] : node.attributes) {
+      const auto found = attributes.get(AttrNamespace::kUser, name);
+      if (!found) return "no attribute " + name;
+      const auto expected = std::as_bytes(std::span(value));
+      if (!std::equal(found->begin(), found->end(), expected.begin(), expected.end()))
+        return "another value of " + name;
+    }
+    return "";
+  }
+
   [[nodiscard]] std::string directory(const ModelNode& node, InodeNumber ino, const std::string& path) {
     Directory directory = volume_.directory(ino);
     std::set<std::string> seen;
@@ -152,6 +169,7 @@ class RandomWork {
     if (what < 52) return remove();
     if (what < 60) return rename();
     if (what < 62) return permissions();
+    if (what < 70) return attribute();
     return file();
   }
 
@@ -287,6 +305,23 @@ class RandomWork {
     ModelNode& node = *where->names.at(text);
     node.mode = static_cast<std::uint32_t>(pick(01000));
     filesystem_->set_permissions(node.ino, node.mode);
+  }
+
+  void attribute() {
+    const auto [where, text] = some([](const ModelNode&) { return true; });
+    if (where == nullptr) return;
+    ModelNode& node = *where->names.at(text);
+    const std::string attribute =
+        "attribute" + std::to_string(pick(40)) + std::string(pick(3) == 0 ? pick(200) : 0, 'n');
+    if (pick(3) == 0 && !node.attributes.empty()) {
+      const std::string gone = node.attributes.begin()->first;
+      filesystem_->remove_attribute(node.ino, AttrNamespace::kUser, gone);
+      node.attributes.erase(gone);
+      return;
+    }
+    const std::string value = bytes(pick(pick(10) == 0 ? 9000 : 120));
+    filesystem_->set_attribute(node.ino, AttrNamespace::kUser, attribute, std::as_bytes(std::span(value)));
+    node.attributes[attribute] = value;
   }
 
   void file() {

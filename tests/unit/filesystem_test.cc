@@ -1,6 +1,11 @@
 // The writable filesystem against a model, with the checker as judge.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
 #include "tests/support/filesystem_model.h"
 #include "tests/support/written_volume.h"
 
@@ -61,11 +66,64 @@ TEST_P(FilesystemModel, RandomWorkLeavesWhatTheModelHas) {
   }
 }
 
+// A directory that goes through all its forms and back, and keeps every position meanwhile.
+TEST_P(FilesystemModel, ADirectoryOfThousandsGrowsAndShrinks) {
+  auto filesystem = Filesystem::open(device_, reproducible());
+  const InodeNumber folder = filesystem->make_directory(filesystem->root(), "folder", {.mode = 0755});
+  const InodeNumber file = filesystem->create(folder, "file", {});
+  const int names = GetParam().block_bytes > 4096 ? 20'000 : 6'000;
+  std::vector<int> order;
+  std::set<std::string> forms;
+  const auto form = [&] {
+    return filesystem->read([&](const Volume& volume) { return to_string(volume.directory(folder).form()); });
+  };
+  std::map<std::string, std::uint64_t> cookies;
+  for (int i = 0; i < names; ++i) {
+    filesystem->link(file, folder, "name" + std::to_string(i));
+    order.push_back(i);
+    forms.insert(form());
+    if (i == names / 2) {
+      for (const DirItem& item :
+           filesystem->read([&](const Volume& volume) { return volume.directory(folder).list(); })) {
+        cookies[item.name] = item.cookie;
+      }
+    }
+  }
+  // What large inodes hold is more than one block of 4 KiB does.
+  if (GetParam().inode_bytes > 512) forms.insert("block");
+  EXPECT_EQ(forms, (std::set<std::string>{"short", "block", "leaf", "node"}));
+  for (const DirItem& item : filesystem->read([&](const Volume& volume) { return volume.directory(folder).list(); })) {
+    const auto before = cookies.find(item.name);
+    if (before == cookies.end()) continue;
+    ASSERT_EQ(before->second, item.cookie) << item.name;
+  }
+  filesystem->close();
+  ASSERT_EQ(WrittenVolume::problems_of(device_), "");
+  filesystem = Filesystem::open(device_, reproducible());
+  std::mt19937_64 random(1);
+  std::shuffle(order.begin(), order.end(), random);
+  forms.clear();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    filesystem->unlink(folder, "name" + std::to_string(order[i]));
+    forms.insert(form());
+    if (i == order.size() / 2) {
+      filesystem->close();
+      ASSERT_EQ(WrittenVolume::problems_of(device_), "");
+      filesystem = Filesystem::open(device_, reproducible());
+    }
+  }
+  EXPECT_TRUE(forms.contains("node") && forms.contains("short"));
+  filesystem->close();
+  EXPECT_EQ(WrittenVolume::problems_of(device_), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Geometries, FilesystemModel,
     ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
                       VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false},
                       VolumeCase{.name = "2k_inodes", .inode_bytes = 2048},
+                      VolumeCase{.name = "4k_parent", .parent = true},
+                      VolumeCase{.name = "1k_parent", .block_bytes = 1024, .parent = true},
                       VolumeCase{.name = "64k", .block_bytes = 65536, .size_bytes = 2u << 30}),
     [](const auto& each) { return each.param.name; });
 

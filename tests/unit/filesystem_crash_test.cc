@@ -1,0 +1,215 @@
+// Power cuts under a filesystem that is being changed: after a replay it is sound, what was synced is there, and nothing
+// that lay on the device before is readable.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "libfs/device/fault_device.h"
+#include "libfs/device/overlay_device.h"
+#include "libfs/device/recording_device.h"
+#include "libfs/recovery/recovery.h"
+#include "libfs/space/free_space.h"
+#include "tests/support/filesystem_model.h"
+#include "tests/support/written_volume.h"
+
+namespace xdax::test {
+namespace {
+
+constexpr std::byte kStale{0xe7};
+
+// How much more than by default: XDAX_CRASH_FACTOR in the environment.
+std::uint64_t factor() {
+  const char* text = std::getenv("XDAX_CRASH_FACTOR");
+  return text == nullptr ? 1 : std::max<std::uint64_t>(1, std::strtoull(text, nullptr, 10));
+}
+
+class FilesystemCrash : public ::testing::TestWithParam<VolumeCase> {
+ protected:
+  FilesystemCrash() : device_({.size_bytes = GetParam().size_bytes}) {
+    const mkfs::Plan plan = mkfs::make_plan(format_request(GetParam()), mkfs::DeviceFacts::of(device_));
+    mkfs::format_device(device_, plan, {});
+    geometry_ = plan.geometry;
+    // What a file must never show: every free block is full of it.
+    const auto journal = open_journal(device_, geometry_);
+    Transaction transaction(*journal);
+    for (std::uint32_t i = 0; i < geometry_.ag_count; ++i) {
+      Group group(transaction, AgNumber(i));
+      TypedTree<FreeRecord> tree(group, BtreeKind::kBno);
+      for (bool more = tree.find_first(); more; more = tree.next()) {
+        const auto bytes = device_.bytes().subspan(
+            geometry_.byte_of(AgNumber(i), AgBlock(tree.record().startblock)),
+            std::min<std::size_t>(std::size_t{tree.record().blockcount} << geometry_.block_log, 16u << 20));
+        std::fill(bytes.begin(), bytes.end(), kStale);
+      }
+    }
+  }
+
+  static FilesystemOptions options() {
+    return {.clock = [] { return Timestamp{.seconds = 1'700'000'000, .nanoseconds = 1}; },
+            .generation = [next = 0u]() mutable { return ++next; }};
+  }
+
+  // Everything readable, file by file: no run of stale bytes, which the workload never writes.
+  static std::string stale_file(const Volume& volume, InodeNumber folder) {
+    for (const DirItem& item : volume.directory(folder).list()) {
+      const FileType type = volume.inode(item.ino).type();
+      if (type == FileType::kDirectory) {
+        const std::string below = stale_file(volume, item.ino);
+        if (!below.empty()) return below;
+      }
+      if (type != FileType::kRegular) continue;
+      FileReader file = volume.file(item.ino);
+      std::vector<std::byte> bytes(static_cast<std::size_t>(file.size_bytes()));
+      (void)file.read(0, bytes);
+      std::size_t run = 0;
+      for (const std::byte byte : bytes) {
+        run = byte == kStale ? run + 1 : 0;
+        if (run == 32) return item.name;
+      }
+    }
+    return "";
+  }
+
+  MemoryDevice device_;
+  Geometry geometry_;
+};
+
+// The names and contents that were there at each sync, as a digest of the tree.
+std::string picture(const Volume& volume, InodeNumber folder) {
+  std::string text;
+  std::vector<DirItem> items = volume.directory(folder).list();
+  std::sort(items.begin(), items.end(), [](const DirItem& a, const DirItem& b) { return a.name < b.name; });
+  for (const DirItem& item : items) {
+    const Inode inode = volume.inode(item.ino);
+    text += fmt::format("{} {} {} {}\n", item.name, item.ino.value(), inode.core().mode.get(), inode.core().size.get());
+    if (inode.type() == FileType::kDirectory) text += "{" + picture(volume, item.ino) + "}";
+    if (inode.type() == FileType::kSymlink) text += volume.symlink(item.ino);
+    if (inode.type() == FileType::kRegular) {
+      FileReader file = volume.file(item.ino);
+      std::vector<std::byte> bytes(static_cast<std::size_t>(file.size_bytes()));
+      (void)file.read(0, bytes);
+      text += std::to_string(std::hash<std::string_view>()(
+          {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+    }
+    for (const Attribute& attribute : volume.attributes(item.ino).list()) text += attribute.full_name();
+    text += "\n";
+  }
+  return text;
+}
+
+TEST_P(FilesystemCrash, WhatWasSyncedIsThereAndNothingStaleEver) {
+  const auto before = MemoryDevice::copy_of(device_.bytes());
+  RecordingDevice recorder(device_);
+  auto filesystem = Filesystem::open(recorder, options());
+  RandomWork work(*filesystem, 11);
+  work.max_file_bytes = 60'000;
+  // A name that is not touched again after its sync, with what was synced.
+  struct Synced {
+    std::size_t events = 0;
+    std::string name, content;
+  };
+  std::vector<Synced> synced;
+  const InodeNumber kept = filesystem->make_directory(filesystem->root(), "kept", {.mode = 0755});
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < 25; ++i) work.step();
+    const std::string name = "round" + std::to_string(round);
+    const std::string content(3000 + static_cast<std::size_t>(round) * 700, static_cast<char>('a' + round));
+    const InodeNumber ino = filesystem->create(kept, name, {});
+    filesystem->write(ino, 0, std::as_bytes(std::span(content)));
+    filesystem->sync();
+    synced.push_back({.events = recorder.event_count(), .name = name, .content = content});
+  }
+  filesystem->close();
+  const Trace trace = recorder.take_trace();
+
+  std::uint64_t states = 0;
+  std::uint64_t replayed = 0;
+  const std::uint64_t seeds = 4 * factor();
+  for (std::size_t cut = 1; cut <= trace.events().size(); ++cut) {
+    std::vector<CrashState> outcomes = trace.subsets(cut, 2 * factor());
+    for (CrashState& torn : trace.torn(cut, factor())) outcomes.push_back(std::move(torn));
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) outcomes.push_back(trace.random_state(cut, seed));
+    // Most cuts look alike: a few of each place, all of them by option.
+    for (std::size_t i = cut % 7; i < outcomes.size(); i += factor() > 1 ? 1 : 7) {
+      SCOPED_TRACE(fmt::format("cut {}: {}", cut, outcomes[i].describe()));
+      OverlayDevice image(*before);
+      trace.build(outcomes[i], image);
+      const RecoveryReport report = recover(image, geometry_);
+      ASSERT_TRUE(report.complete());
+      replayed += report.log.state == LogState::kDirty ? 1 : 0;
+      const Volume volume = Volume::open(image, {});
+      ASSERT_EQ(WrittenVolume::problems_of(image), "");
+      ASSERT_EQ(stale_file(volume, volume.root()), "");
+      for (const Synced& each : synced) {
+        if (each.events > cut) break;
+        const InodeNumber ino = volume.walk("/kept/" + each.name, Follow::kNo);
+        std::string content(each.content.size() + 1, '\0');
+        FileReader file = volume.file(ino);
+        const std::size_t count = file.read(0, std::as_writable_bytes(std::span(content)));
+        ASSERT_EQ(content.substr(0, count), each.content) << each.name;
+      }
+      ++states;
+    }
+  }
+  RecordProperty("states", static_cast<int>(states));
+  EXPECT_GT(states, 400u);
+  EXPECT_GT(replayed, states / 4);
+}
+
+// An error of the device at each call in turn: the operation fails or not, and the filesystem goes on.
+TEST_P(FilesystemCrash, EveryFailedCallLeavesASoundFilesystem) {
+  std::uint64_t failed = 0;
+  for (std::uint64_t skip = 0; skip < 60 * factor(); ++skip) {
+    for (const FaultOperation operation : {FaultOperation::kRead, FaultOperation::kWrite, FaultOperation::kPersist}) {
+      SCOPED_TRACE(fmt::format("call {} of kind {}", skip, static_cast<int>(operation)));
+      OverlayDevice image(device_);
+      FaultDevice faulty(image, 1);
+      const auto filesystem = Filesystem::open(faulty, options());
+      (void)filesystem->create(filesystem->root(), "first", {});
+      filesystem->sync();
+      faulty.add_rule({.operation = operation, .skip = skip, .count = 1});
+      RandomWork work(*filesystem, 5);
+      work.root().names.emplace("first", std::make_shared<ModelNode>());
+      for (int i = 0; i < 30; ++i) {
+        const std::string name = "f" + std::to_string(i);
+        const std::string before = filesystem->read([&](const Volume& volume) {
+          try {
+            return picture(volume, volume.root());
+          } catch (const IoError&) {
+            return std::string("unreadable");
+          }
+        });
+        try {
+          const InodeNumber ino = filesystem->create(filesystem->root(), name, {});
+          const std::string text(5000, 'q');
+          filesystem->write(ino, 0, std::as_bytes(std::span(text)));
+          if (i % 3 == 0) filesystem->sync();
+          if (i % 4 == 3) filesystem->unlink(filesystem->root(), name);
+          if (i % 5 == 4) filesystem->truncate(ino, 100);
+        } catch (const IoError&) {
+          ++failed;
+        } catch (const RefusalError&) {
+          // A name that was taken away above.
+        }
+        (void)before;
+      }
+      faulty.clear_rules();
+      (void)filesystem->create(filesystem->root(), "last", {});
+      filesystem->close();
+      ASSERT_EQ(WrittenVolume::problems_of(image), "");
+      const Volume volume = Volume::open(image, {});
+      (void)volume.walk("/last", Follow::kNo);
+    }
+  }
+  EXPECT_GT(failed, 60u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Geometries, FilesystemCrash,
+                         ::testing::Values(VolumeCase{.name = "4k", .size_bytes = 64u << 20},
+                                           VolumeCase{.name = "1k", .block_bytes = 1024, .size_bytes = 64u << 20},
+                                           VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false,
+                                                      .reflink = false, .size_bytes = 64u << 20}),
+                         [](const auto& each) { return each.param.name; });
+
+}  // namespace
+}  // namespace xdax::test
