@@ -74,9 +74,9 @@ inline void clones(const std::filesystem::path& root) {
 inline void exchanges(const std::filesystem::path& root) {
   for (const char* name : {"one", "other"}) {
     const FileHandle file(root / name);
-    file.write(0, std::string(8u << 20, *name));
+    file.write(0, std::string(8u << 20, name[1]));
     if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
-    for (unsigned i = 1; i < 2000; i += *name == 't' ? 3 : 2)
+    for (unsigned i = 1; i < 2000; i += name[1] == 't' ? 3 : 2)
       file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, std::uint64_t{i} * 4096, 4096);
     if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
   }
