@@ -6,7 +6,7 @@
 // end. An intent is finished in one transaction, but for reference counts of blocks that are shared in many ways: those
 // take a part at a time, and what is left of the intent is announced anew. Source: XFS Algorithms & Data Structures,
 // "Extent Freeing Intents" and those behind it; what a mount makes of them was learnt from
-// tests/oracle/recovery_kernel_test.cc.
+// tests/oracle/recovery_finish_kernel_test.cc.
 #pragma once
 
 #include <cstdint>

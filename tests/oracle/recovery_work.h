@@ -80,6 +80,9 @@ inline void exchanges(const std::filesystem::path& root) {
       file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, std::uint64_t{i} * 4096, 4096);
     if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
   }
+  // Blocks that are home are not logged again, and only the inode says what becomes of them.
+  run_or_throw({"xfs_freeze", "-f", root.string()});
+  run_or_throw({"xfs_freeze", "-u", root.string()});
   run_or_throw({"xfs_io", "-c", "swapext " + (root / "other").string(), (root / "one").string()});
   sync_now(root);
 }

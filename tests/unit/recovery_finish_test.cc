@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <iostream>
+#include <map>
 
 #include "libfs/base/error.h"
 #include "libfs/device/memory_device.h"
@@ -83,20 +84,27 @@ class RecoveryFinish : public ::testing::TestWithParam<VolumeCase> {
     allocated(40, 10);
     const Extent comb = allocated(100, kLong);
     if (!GetParam().reflink) return;
-    share(shared);
+    share({shared});
+    std::vector<Extent> every_second;
     for (std::uint32_t at = 0; at < kLong; at += 2) {
-      share({.file_block = comb.file_block + at, .start = comb.start + at, .length_blocks = 1, .unwritten = false});
+      every_second.push_back(
+          {.file_block = comb.file_block + at, .start = comb.start + at, .length_blocks = 1, .unwritten = false});
     }
+    share(every_second);
   }
 
-  static constexpr std::uint32_t kLong = 400;
+  // More runs of blocks with one count than ten transactions change.
+  static constexpr std::uint32_t kLong = 1600;
 
-  void share(const Extent& extent) {
+  void share(const std::vector<Extent>& extents) {
     Transaction transaction(volume_.journal());
     const InodeEdit inode(transaction, b_);
     ForkWriter fork(inode, Fork::kData);
-    fork.add(extent);
-    Allocator(transaction).share({.start = extent.start, .length_blocks = extent.length_blocks}, fork.owner_of(extent));
+    for (const Extent& extent : extents) {
+      fork.add(extent);
+      Allocator(transaction)
+          .share({.start = extent.start, .length_blocks = extent.length_blocks}, fork.owner_of(extent));
+    }
     transaction.commit();
   }
 
@@ -108,7 +116,7 @@ class RecoveryFinish : public ::testing::TestWithParam<VolumeCase> {
                                            .now = {.seconds = 1'700'000'000, .nanoseconds = 5},
                                            .generation = static_cast<std::uint32_t>(++created_)});
     InodeCore& core = InodeEdit(transaction, ino).change_core();
-    core.size = std::uint64_t{100 + kLong} << volume_.geometry().block_log;
+    core.size = std::uint64_t{300 + kLong} << volume_.geometry().block_log;
     if (GetParam().reflink) core.flags2 = core.flags2 | inode_flags2::kReflink;
     if (named) {
       core.nlink = 1u;
@@ -278,7 +286,19 @@ TEST_P(RecoveryFinish, ManyReferencesAreCountedInParts) {
       transaction.note(cui(extent, kRefcountDecrease));
     }
   });
-  EXPECT_EQ(recovered().finished->intents.size(), 1u);
+  const auto crashed = MemoryDevice::copy_of(volume_.device().bytes());
+  const LogPlace place = LogPlace::of(volume_.geometry());
+  EXPECT_EQ(recover(*crashed, volume_.geometry()).finished->intents.size(), 1u);
+  EXPECT_EQ(WrittenVolume::problems_of(*crashed), "");
+  // Each part is done, and each but the last announces what is left.
+  LogSummary all = read_log_summary(*crashed, place);
+  all.tail = read_log_summary(volume_.device(), place).tail;
+  std::map<LogItemType, unsigned> items;
+  static_cast<void>(walk_log(*crashed, place, all, [&](const LogTransaction& transaction) {
+    for (const LogItem& item : transaction.items) ++items[item.type];
+  }));
+  EXPECT_GT(items[LogItemType::kCui], 10u);
+  EXPECT_EQ(items[LogItemType::kCui], items[LogItemType::kCud]);
 }
 
 TEST_P(RecoveryFinish, StagedExtentsAreFreed) {
@@ -340,7 +360,7 @@ TEST_P(RecoveryFinish, WhatCannotBeFinishedIsLeftAndSoIsTheLog) {
   EXPECT_EQ(read_log_summary(*crashed, LogPlace::of(volume_.geometry())).state, LogState::kDirty);
 }
 
-// Some of everything, in a log of several records.
+// Some of everything, more than one checkpoint takes when it is finished.
 void RecoveryFinish::announce_a_bit_of_all() {
   const InodeNumber unlinked = create("", false);
   for (std::uint64_t at = 0; at < 150; ++at) {
@@ -349,10 +369,21 @@ void RecoveryFinish::announce_a_bit_of_all() {
     static_cast<void>(ForkWriter(inode, Fork::kData).allocate(FileBlock(2 * at), 1, 1));
     transaction.commit();
   }
+  for (std::uint64_t at = 40; at < 50; at += 2) {
+    announce(a_, [&](ForkWriter& fork, Transaction& transaction) {
+      for (const Extent& extent : fork.remove(FileBlock(at), 2)) {
+        transaction.note(mapping(LogItemType::kRui, a_.value(), extent, kRmapUnmap));
+        transaction.note(efi(extent));
+      }
+    });
+  }
   announce(a_, [&](ForkWriter& fork, Transaction& transaction) {
-    for (const Extent& extent : fork.remove(FileBlock(40), 10)) {
-      transaction.note(mapping(LogItemType::kRui, a_.value(), extent, kRmapUnmap));
-      transaction.note(efi(extent));
+    static_cast<void>(fork.allocate(FileBlock(110 + kLong), 160, 160));
+    for (std::uint64_t at = 0; at < 160; at += 2) {
+      for (const Extent& extent : fork.remove(FileBlock(110 + kLong + at), 1)) {
+        transaction.note(mapping(LogItemType::kRui, a_.value(), extent, kRmapUnmap));
+        transaction.note(efi(extent));
+      }
     }
   });
   announce(a_, [&](ForkWriter& fork, Transaction& transaction) {
@@ -418,13 +449,15 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
       expect_the_end(again, state.describe());
     }
     OverlayDevice once(static_cast<Device&>(*before));
-    trace.build(outcomes.back(), once);
+    trace.build(cut % 2 == 0 ? trace.prefix(cut) : outcomes.back(), once);
     OverlayDevice work(static_cast<Device&>(once));
     const Trace second = recorded(work);
-    const std::size_t second_cut = second.events().empty() ? 0 : cut * 7919 % (second.events().size() + 1);
-    OverlayDevice twice(static_cast<Device&>(once));
-    second.build(second.random_state(second_cut, cut), twice);
-    expect_the_end(twice, "second cut");
+    for (const std::size_t third : {1, 2}) {
+      const std::size_t second_cut = third * second.events().size() / 3;
+      OverlayDevice twice(static_cast<Device&>(once));
+      second.build(cut % 2 == 0 ? second.prefix(second_cut) : second.random_state(second_cut, cut), twice);
+      expect_the_end(twice, fmt::format("cut at {} and at {}", cut, second_cut));
+    }
   }
   std::cout << events << " events, " << states << " states\n";
   EXPECT_GT(states, 300u);
