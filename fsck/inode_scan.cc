@@ -243,8 +243,9 @@ class InodeScan {
     return std::nullopt;
   }
 
-  // Space allocated ahead is unwritten. Only a mapping that writes to memory directly may leave written blocks behind
-  // the end, when a crash comes before the size is changed.
+  // Space allocated ahead is unwritten. A crash in the middle of a truncation leaves written blocks behind the end,
+  // since the size is changed first, and a mount leaves them there until the file is used; so it is no more than worth
+  // knowing. So does a mapping that writes to memory directly, when a crash comes before the size is changed.
   void written_size(const ExtentGatherer& gatherer, const InodeCore& core) {
     if (core.type() != FileType::kRegular || (core.flags2 & inode_flags2::kDax) != 0) return;
     const std::uint64_t end = gatherer.written_end();

@@ -47,14 +47,25 @@ std::string obstacle(const ReplayOutcome& outcome) {
                        recovery.walk.damage->record.block, recovery.walk.damage->what);
   }
   if (!recovery.unfinished.empty()) {
-    return fmt::format("it announces work that this version cannot finish ({})", kinds_of(recovery.unfinished));
-  }
-  if (recovery.unlinked_lists > 0) {
-    return fmt::format("{} lists of inodes without a name are to be freed, which this version cannot do",
-                       recovery.unlinked_lists);
+    std::vector<LogItem> unknown = recovery.unfinished;
+    std::erase_if(unknown, [](const LogItem& item) { return can_finish(item.type); });
+    return fmt::format("it announces work that this version cannot finish ({})", kinds_of(unknown));
   }
   return fmt::format("with the log replayed, {} problems are left",
                      outcome.check ? outcome.check->findings.problems() : 0);
+}
+
+// What was done behind the replay, a line.
+std::string text_of(const FinishCounts& finished, bool rehearsed) {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (!finished.intents.empty()) {
+    add(fmt::format("{} announced changes made ({})", finished.intents.size(), kinds_of(finished.intents)));
+  }
+  if (finished.inodes > 0) add(fmt::format("{} inodes without a name freed", finished.inodes));
+  if (finished.staged_extents > 0)
+    add(fmt::format("{} extents staged for copy on write freed", finished.staged_extents));
+  return fmt::format("{}: {}\n", rehearsed ? "to be finished" : "finished", text);
 }
 
 std::string text_report(const Options& options, const std::string& device, const ReplayOutcome& outcome) {
@@ -71,6 +82,7 @@ std::string text_report(const Options& options, const std::string& device, const
   if (counts.newer > 0) text += fmt::format("; {} in place already", counts.newer);
   if (counts.given_up > 0) text += fmt::format("; {} given up later", counts.given_up);
   text += "\n";
+  if (recovery.finished) text += fmt::format("{}: {}", device, text_of(*recovery.finished, options.rehearse));
   for (const TouchedFile& file : outcome.files) {
     text += fmt::format("{}: inode {} {}\n", device, file.ino.value(),
                         file.path.empty() ? "without a name" : cli::one_line(file.path));
@@ -91,6 +103,7 @@ std::string text_report(const Options& options, const std::string& device, const
 
 std::string json_report(const std::string& device, const ReplayOutcome& outcome) {
   const RecoveryReport& recovery = outcome.recovery;
+  const FinishCounts finished = recovery.finished.value_or(FinishCounts{});
   nlohmann::ordered_json object = {{"version", 1},
                                    {"program", kProgram},
                                    {"device", device},
@@ -106,6 +119,9 @@ std::string json_report(const std::string& device, const ReplayOutcome& outcome)
                                    {"given_up", recovery.counts.given_up},
                                    {"unfinished", kinds_of(recovery.unfinished)},
                                    {"unlinked_lists", recovery.unlinked_lists},
+                                   {"finished", kinds_of(finished.intents)},
+                                   {"freed_inodes", finished.inodes},
+                                   {"freed_staged_extents", finished.staged_extents},
                                    {"damage", recovery.walk.damage ? recovery.walk.damage->what : ""},
                                    {"changed_bytes", outcome.changed_bytes},
                                    {"sound", outcome.was_clean() || outcome.sound()},

@@ -18,6 +18,11 @@ struct Bytes {
   std::uint64_t end = 0;
 };
 
+Bytes log_of(const Geometry& geometry) {
+  const std::uint64_t begin = geometry.byte_of(geometry.log_start);
+  return {.begin = begin, .end = begin + (std::uint64_t{geometry.log_blocks} << geometry.block_log)};
+}
+
 // Writes what of [begin, end) differs from the base.
 void copy_changes(OverlayDevice& overlay, Device& device, Bytes part) {
   std::vector<std::byte> buffer;
@@ -33,14 +38,28 @@ void copy_changes(OverlayDevice& overlay, Device& device, Bytes part) {
   }
 }
 
+void write_outside_log(OverlayDevice& overlay, Device& device, const Geometry& geometry) {
+  const Bytes log = log_of(geometry);
+  copy_changes(overlay, device, {0, log.begin});
+  copy_changes(overlay, device, {log.end, device.size_bytes()});
+  device.persist();
+}
+
 void write_changes(OverlayDevice& overlay, Device& device, const Geometry& geometry) {
-  const std::uint64_t log_begin = geometry.byte_of(geometry.log_start);
-  const std::uint64_t log_end = log_begin + (std::uint64_t{geometry.log_blocks} << geometry.block_log);
-  copy_changes(overlay, device, {0, log_begin});
-  copy_changes(overlay, device, {log_end, device.size_bytes()});
+  write_outside_log(overlay, device, geometry);
+  copy_changes(overlay, device, log_of(geometry));
   device.persist();
-  copy_changes(overlay, device, {log_begin, log_end});
-  device.persist();
+}
+
+// What was rehearsed, again: nothing in it depends on time or chance.
+void replay_and_finish(Device& device, const Geometry& geometry) {
+  RecoveryReport report;
+  {
+    OverlayDevice overlay(device);
+    report = replay_log(overlay, geometry);
+    write_outside_log(overlay, device, geometry);
+  }
+  finish_log(device, geometry, report);
 }
 
 // Paths of some inodes, found by walking the tree; a directory that cannot be read costs what is below it.
@@ -85,7 +104,11 @@ ReplayOutcome replay(Device& device, const ReplayOptions& options) {
   if (!outcome.recovery.complete()) return outcome;
   outcome.check = fsck::check_filesystem(overlay, {.threads = options.threads});
   if (!options.write || !outcome.sound()) return outcome;
-  write_changes(overlay, device, geometry);
+  if (outcome.recovery.finished) {
+    replay_and_finish(device, geometry);
+  } else {
+    write_changes(overlay, device, geometry);
+  }
   outcome.written = true;
   return outcome;
 }

@@ -1,9 +1,12 @@
 // Replaying a log so that the device is never left half done.
 //
-// Everything happens on an overlay first. Only when all of the log was replayed, nothing has to follow, and the checker
-// finds the result sound, is it written: first what lies outside the log, then, behind a barrier, the record that makes
-// the log clean. Until that record is there, the log is as it was, and the next run replays it again; to replay twice
-// is to replay once. (So does a mount, except that it believes the stamp of a block that was written in part.)
+// Everything happens on an overlay first. Only when all of the log was replayed, what it left to be done was done, and
+// the checker finds the result sound, is it written. When nothing was left to be done: first what lies outside the log,
+// then, behind a barrier, the record that makes the log clean. Until that record is there, the log is as it was, and
+// the next run replays it again; to replay twice is to replay once. Otherwise what was replayed goes first, and then,
+// behind a barrier, the rest is done once more, now on the device and through the log, which goes on: a run that is cut
+// short leaves a log that says how far it came. (A mount goes on from there too, except that it believes the stamp of a
+// block that was written in part.)
 #pragma once
 
 #include <cstdint>

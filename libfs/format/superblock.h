@@ -86,6 +86,11 @@ struct Superblock {
   [[nodiscard]] Features features() const;
 };
 
+namespace quota_flags {
+/// The counts of users, groups and projects are right; a mount counts anew what is not.
+inline constexpr std::uint16_t kCounted = 0x004 | 0x100 | 0x400;
+}  // namespace quota_flags
+
 static_assert(sizeof(Superblock) == 264);
 static_assert(offsetof(Superblock, uuid) == 32);
 static_assert(offsetof(Superblock, logstart) == 48);

@@ -31,6 +31,24 @@ Journal::Journal(Device& device, const Geometry& geometry, const LogSummary& sum
   XDAX_ASSERT(summary.state == LogState::kClean);
 }
 
+Journal::Journal(Device& device, const Geometry& geometry, const LogSummary& summary, const LogWalkResult& walk,
+                 const SummaryCounters& counters)
+    : device_(device),
+      geometry_(geometry),
+      cache_(device, geometry),
+      log_(device, geometry, *summary.head, walk),
+      counters_(counters),
+      kept_tail_(summary.tail),
+      clear_ahead_(true) {
+  XDAX_ASSERT(summary.state == LogState::kDirty && summary.tail && !walk.damage);
+}
+
+void Journal::release_log() {
+  const std::lock_guard lock(turn_);
+  checkpoint();
+  kept_tail_.reset();
+}
+
 void Journal::begin() {
   turn_.lock();
   try {
@@ -73,7 +91,7 @@ void Journal::close() {
   checkpoint();
   write_home();
   barrier();
-  log_.write_unmount(false);
+  log_.write_unmount(clear_ahead_);
   device_.persist();
   closed_ = true;
 }
@@ -90,6 +108,7 @@ Lsn Journal::tail() const {
   for (const auto& [byte, block] : blocks_) {
     if (block.since) take(*block.since);
   }
+  if (kept_tail_) take(*kept_tail_);
   for (const Lsn& lsn : held_) take(lsn);
   for (const Lsn& lsn : on_the_way_) take(lsn);
   return oldest.value_or(log_.head());
@@ -102,6 +121,10 @@ void Journal::account(const Commit& commit) {
   }
   open_regions_ += commit.new_inodes.size();
   open_bytes_ += commit.new_inodes.size() * sizeof(IcreateLog);
+  for (const LogItem& note : commit.notes) {
+    open_regions_ += note.regions.size();
+    for (const LogRegion& region : note.regions) open_bytes_ += region.size();
+  }
 }
 
 void Journal::commit(Commit commit) {
@@ -146,6 +169,8 @@ void Journal::commit(Commit commit) {
     block.open = true;
   }
   new_inodes_.insert(new_inodes_.end(), commit.new_inodes.begin(), commit.new_inodes.end());
+  notes_.insert(notes_.end(), std::make_move_iterator(commit.notes.begin()),
+                std::make_move_iterator(commit.notes.end()));
   for (const auto& [start, length] : commit.freed) busy_.insert_or_assign(start.value(), length);
   counters_.inodes += static_cast<std::uint64_t>(commit.counters.inodes);
   counters_.free_inodes += static_cast<std::uint64_t>(commit.counters.free_inodes);
@@ -175,6 +200,7 @@ std::vector<LogItem> Journal::open_items() const {
         {.place = block.place, .kind = block.identity.kind, .before = bytes_of(block.logged), .after = *block.current});
   }
   for (const BlockPlace& place : given_up_) append_given_up(items, place);
+  items.insert(items.end(), notes_.begin(), notes_.end());
   return items;
 }
 
@@ -197,6 +223,8 @@ void Journal::checkpoint() {
     throw RefusalError(Errc::kNoSpace,
                        fmt::format("{}: the log is too small for {} bytes of changes", device_.name(), bytes));
   }
+  if (clear_ahead_) log_.clear_ahead(tail());
+  clear_ahead_ = false;
   const Lsn lsn = log_.head();
   log_.write_transaction(items, tail());
   make_durable(lsn);
@@ -222,6 +250,7 @@ void Journal::make_durable(Lsn lsn) {
   given_up_.clear();
   held_.clear();
   new_inodes_.clear();
+  notes_.clear();
   busy_.clear();
   open_regions_ = open_bytes_ = 0;
 }

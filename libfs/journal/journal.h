@@ -4,8 +4,7 @@
 //   commit      publishes a transaction's blocks to the cache; they belong to the open checkpoint
 //   checkpoint  barrier; the open checkpoint goes to the log as one transaction; barrier. Its blocks are now durable
 //   write home  blocks of durable checkpoints go where they belong, stamped with their checkpoint's LSN; the tail of
-//   the
-//               log moves past them at the next barrier
+//               the log moves past them at the next barrier
 //
 // Space that a transaction frees is busy until its checkpoint is durable. A failure to write leaves everything as it
 // was: the same may be tried again. One transaction runs at a time; whoever only reads goes through view() and waits
@@ -56,12 +55,20 @@ struct Commit {
   std::vector<NewInodes> new_inodes;
   std::vector<std::pair<FsBlock, std::uint32_t>> freed;  ///< extents, start and length in blocks
   CounterChange counters;
+  std::vector<LogItem> notes;  ///< items that change no block: intents, and that they are done
 };
 
 class Journal {
  public:
   /// Of a filesystem whose log is clean, as `summary` says; `counters` are its superblock's. Both must outlive it.
   Journal(Device& device, const Geometry& geometry, const LogSummary& summary, const SummaryCounters& counters);
+
+  /// Of a filesystem whose log was replayed, as `walk` found it, and is not to be ended before what it announces is
+  /// done: it is gone on with where it ends. What was replayed is durable by the first commit. Nothing is written here.
+  Journal(Device& device, const Geometry& geometry, const LogSummary& summary, const LogWalkResult& walk,
+          const SummaryCounters& counters);
+  /// Nothing that such a log held before is needed any more, once what was committed is in it.
+  void release_log();
 
   [[nodiscard]] Device& device() { return device_; }
   [[nodiscard]] Cache& cache() { return cache_; }
@@ -125,12 +132,15 @@ class Journal {
   std::set<BlockPlace> given_up_;                ///< in the open checkpoint
   std::vector<Lsn> held_;                        ///< since when blocks given up in the open checkpoint were in the log
   std::vector<NewInodes> new_inodes_;            ///< of the open checkpoint
+  std::vector<LogItem> notes_;                   ///< of the open checkpoint
   std::map<std::uint64_t, std::uint32_t> busy_;  ///< freed in the open checkpoint: packed block, length
   std::vector<Lsn> on_the_way_;                  ///< of blocks written home since the last barrier
   std::uint64_t open_regions_ = 0, open_bytes_ = 0;  ///< at most, of the open checkpoint
   /// Usable blocks less free ones, and the pool; absent until told.
   std::optional<std::int64_t> usable_less_free_;
   std::uint64_t pool_blocks_ = 0;
+  std::optional<Lsn> kept_tail_;                     ///< of a log that was gone on with
+  bool clear_ahead_ = false;                         ///< before the first record
   bool data_pending_ = false;
   bool closed_ = false;
 };

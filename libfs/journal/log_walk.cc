@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -42,10 +43,29 @@ class Walk {
       result_.damage = LogDamage{.record = at, .what = damaged.what};
     }
     result_.uncommitted = open_.size();
+    result_.free_tid = free_tid();
     return result_;
   }
 
  private:
+  // In the middle of the greatest gap between those in use.
+  [[nodiscard]] std::uint32_t free_tid() const {
+    std::set<std::uint64_t> used;
+    for (const auto& [tid, open] : open_) used.insert(tid);
+    std::uint64_t before = 0;
+    std::uint64_t widest = 0;
+    std::uint64_t middle = 1;
+    used.insert(std::uint64_t{1} << 32);
+    for (const std::uint64_t tid : used) {
+      if (tid - before > widest) {
+        widest = tid - before;
+        middle = before + widest / 2;
+      }
+      before = tid;
+    }
+    return static_cast<std::uint32_t>(middle);
+  }
+
   // Takes one record apart; returns its blocks.
   std::uint32_t record(const Lsn& at) {
     const ByteSpan first = ring_.read(at.block, 1);
@@ -55,6 +75,7 @@ class Walk {
     const auto header = view<LogRecordHeader>(first);
     if (header.blank() || Lsn::decode(header.lsn) != at) throw Damaged{"there is no record"};
     if (header.fmt != log_formats::kLinuxLittle) throw Damaged{"written by a machine of another byte order"};
+    if (result_.records == 0) result_.record_bytes = header.size;
     const std::uint32_t header_blocks = log_header_blocks(header.size);
     const std::uint32_t blocks = header_blocks + header.len / kBasicBlockBytes;
     if (blocks > ring_.blocks()) throw Damaged{"it is longer than the log"};

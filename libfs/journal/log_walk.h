@@ -42,6 +42,10 @@ struct LogWalkResult {
   std::uint64_t records = 0;
   std::uint64_t transactions = 0;  ///< handed over
   std::uint64_t uncommitted = 0;   ///< begun, and not committed before the end
+  /// For whoever appends to this log: a transaction id that none of the uncommitted has, nor the many that follow, and
+  /// the size that the first record names. A mount makes room for records of that size, and no greater ones.
+  std::uint32_t free_tid = 0;
+  std::uint32_t record_bytes = 0;
   /// Everything before it was handed over, nothing behind it.
   std::optional<LogDamage> damage;
 };

@@ -1,5 +1,7 @@
 #include "libfs/journal/log_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -11,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t kUnmountTransaction = 0xb0c0d0d0;  // any number: no other operation is in the record
 constexpr std::uint32_t kStaleBytes = 2u << 20;            // eight records of the greatest length
+constexpr std::uint32_t kLeastRecordBytes = 16u << 10;     // no mount has smaller ones
 constexpr std::size_t kRecordsInFlight = 8;
 constexpr std::uint64_t kLargeLogBytes = 8ull << 20;
 
@@ -31,6 +34,20 @@ LogWriter::LogWriter(Device& device, const Geometry& geometry, Lsn head)
       unit_bytes_(std::max(geometry.log_stripe_bytes, kBasicBlockBytes)),
       record_bytes_(round_down(largest_record(geometry), unit_bytes_)),
       header_bytes_(log_header_blocks(record_bytes_) * kBasicBlockBytes) {}
+
+LogWriter::LogWriter(Device& device, const Geometry& geometry, Lsn head, const LogWalkResult& walk)
+    : LogWriter(device, geometry, head) {
+  // A mount takes the size of the first record for that of all, and the number of their headers from it.
+  const std::uint32_t size = round_down(walk.record_bytes, unit_bytes_);
+  if (size < kLeastRecordBytes) {
+    throw RefusalError(Errc::kNotSupported,
+                       fmt::format("{}: the log has records of only {} bytes and cannot be gone on with", device.name(),
+                                   walk.record_bytes));
+  }
+  record_bytes_ = std::min(size, limits::kMaxLogRecordBytes);
+  header_bytes_ = log_header_blocks(record_bytes_) * kBasicBlockBytes;
+  tid_ = walk.free_tid;
+}
 
 std::uint64_t LogWriter::used_blocks(Lsn tail) const { return tail == head_ ? 0 : ring_.distance(tail, head_); }
 
@@ -178,14 +195,18 @@ void LogWriter::write_unmount(bool clear) {
   const Lsn tail = head_;
   previous_ = head_.block;
   head_ = ring_.after(head_, blocks);
-  if (clear) clear_ahead(head_, blocks, tail);
+  if (clear) write_blank(head_, place_.blocks - std::min(place_.blocks, blocks + 1), tail);
+}
+
+void LogWriter::clear_ahead(Lsn tail) {
+  write_blank(head_, static_cast<std::uint32_t>(log_blocks() - used_blocks(tail)), tail);
+  device_.persist();
 }
 
 // Headers without data, of the turn before (0 in the first one, as a mount does it): nothing there can be taken for a
 // record that follows.
-void LogWriter::clear_ahead(Lsn at, std::uint32_t record_blocks, Lsn tail) {
-  const std::uint32_t most = place_.blocks - std::min(place_.blocks, record_blocks + 1);
-  for (std::uint32_t left = std::min(kStaleBytes / kBasicBlockBytes, most); left > 0;) {
+void LogWriter::write_blank(Lsn at, std::uint32_t most_blocks, Lsn tail) {
+  for (std::uint32_t left = std::min(kStaleBytes / kBasicBlockBytes, most_blocks); left > 0;) {
     const std::uint32_t run = std::min(left, place_.blocks - at.block);
     const std::uint32_t before = at.cycle - 1 == LogRecordHeader::kMagic ? at.cycle - 2 : at.cycle - 1;
     std::vector<std::byte> blank(std::size_t{run} * kBasicBlockBytes);

@@ -23,6 +23,8 @@ class LogWriter {
  public:
   /// `head` is where the next record goes. The device must outlive it.
   LogWriter(Device& device, const Geometry& geometry, Lsn head);
+  /// Goes on with a log that is not clean, as `walk` found it. clear_ahead() comes before the first record.
+  LogWriter(Device& device, const Geometry& geometry, Lsn head, const LogWalkResult& walk);
 
   [[nodiscard]] Lsn head() const { return head_; }
   /// 512-byte blocks from `tail` to the head; 0 when they are equal.
@@ -35,6 +37,10 @@ class LogWriter {
   /// its records name. There must be room: used_blocks(tail) + blocks_for() < log_blocks(). Throws IoError; the head
   /// is then where it was and the same may be tried again.
   void write_transaction(std::span<const LogItem> items, Lsn tail);
+
+  /// Overwrites what records in flight may have left ahead of the head, as far as `tail` at most, durable when it
+  /// returns. Throws IoError.
+  void clear_ahead(Lsn tail);
 
   /// Writes an unmount record. `clear` says to overwrite what records in flight may have left ahead of it, which is
   /// necessary after a crash. No barrier. Throws IoError.
@@ -55,7 +61,7 @@ class LogWriter {
   /// Returns where the next record goes.
   [[nodiscard]] Lsn seal_record(Record& record, Lsn at, Lsn tail, std::uint32_t previous, std::uint32_t size) const;
   void write(std::uint32_t first, ByteSpan bytes);
-  void clear_ahead(Lsn at, std::uint32_t record_blocks, Lsn tail);
+  void write_blank(Lsn at, std::uint32_t most_blocks, Lsn tail);
 
   Device& device_;
   LogPlace place_;

@@ -210,6 +210,7 @@ void Transaction::commit() {
   }
   commit.new_inodes = new_inodes_;
   commit.freed = freed_;
+  commit.notes = notes_;
   commit.counters = counters_;
   journal_.commit(std::move(commit));
   open_ = false;

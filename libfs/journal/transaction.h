@@ -46,6 +46,9 @@ class Transaction {
   /// Makes the inodes of a chunk, or of a part of one. Their cluster blocks may be changed afterwards.
   void create_inodes(const NewInodes& inodes);
 
+  /// Puts an item into the log that changes no block: an intent, or that one is done.
+  void note(LogItem item) { notes_.push_back(std::move(item)); }
+
   /// Notes that an extent was freed: it is not handed out before that is durable.
   void freed(FsBlock start, std::uint32_t length_blocks) { freed_.emplace_back(start, length_blocks); }
   /// Parts of an extent of free space that may be handed out.
@@ -78,6 +81,7 @@ class Transaction {
   std::vector<Version> seen_;  ///< keeps what was only read alive
   std::map<std::uint64_t, Version> read_;
   std::vector<NewInodes> new_inodes_;
+  std::vector<LogItem> notes_;
   std::vector<std::pair<FsBlock, std::uint32_t>> freed_;
   CounterChange counters_;
   mutable bool passed_over_busy_ = false;

@@ -8,6 +8,7 @@
 #include "libfs/format/agi.h"
 #include "libfs/format/superblock.h"
 #include "libfs/journal/log_end.h"
+#include "libfs/recovery/owner_change.h"
 
 namespace xdax {
 namespace {
@@ -33,6 +34,7 @@ class Recovery {
     report_.counts = replay.counts();
     for (const std::uint64_t ino : replay.inodes()) report_.inodes.emplace_back(ino);
     report_.unfinished = replay.unfinished();
+    for (const auto& [ino, fork] : replay.owner_changes()) own_map_blocks(device_, geometry_, InodeNumber(ino), fork);
     groups();
     counters();
     return std::move(report_);
@@ -56,9 +58,9 @@ class Recovery {
       const AgNumber ag(i);
       const auto agf = header<Agf>(ag, 1, "agf", verify_agf);
       const auto agi = header<Agi>(ag, 2, "agi", verify_agi);
-      free_blocks_ += std::uint64_t{agf.freeblks} + agf.flcount + agf.btreeblks;
-      inodes_ += agi.count;
-      free_inodes_ += agi.freecount;
+      report_.counters.free_blocks += std::uint64_t{agf.freeblks} + agf.flcount + agf.btreeblks;
+      report_.counters.inodes += agi.count;
+      report_.counters.free_inodes += agi.freecount;
       for (const be32& head : agi.unlinked) {
         if (head != kNullAgInode.value()) ++report_.unlinked_lists;
       }
@@ -70,9 +72,9 @@ class Recovery {
     std::vector<std::byte> sector(geometry_.sector_bytes);
     device_.read(0, sector);
     auto& superblock = mutable_view<Superblock>(sector);
-    superblock.icount = inodes_;
-    superblock.ifree = free_inodes_;
-    superblock.fdblocks = free_blocks_;
+    superblock.icount = report_.counters.inodes;
+    superblock.ifree = report_.counters.free_inodes;
+    superblock.fdblocks = report_.counters.free_blocks;
     seal(sector, offsetof(Superblock, crc));
     device_.write(0, sector);
   }
@@ -80,18 +82,28 @@ class Recovery {
   Device& device_;
   const Geometry& geometry_;
   RecoveryReport report_;
-  std::uint64_t free_blocks_ = 0;
-  std::uint64_t inodes_ = 0;
-  std::uint64_t free_inodes_ = 0;
 };
 
 }  // namespace
 
 RecoveryReport replay_log(Device& device, const Geometry& geometry) { return Recovery(device, geometry).run(); }
 
+void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report) {
+  if (report.log.state != LogState::kDirty || report.walk.damage) return;
+  Journal journal(device, geometry, report.log, report.walk, report.counters);
+  Finisher finisher(journal, report.unfinished);
+  if (!finisher.possible()) return;
+  if (!finisher.needed()) return end_log(device, geometry, report.log);
+  report.finished = finisher.run();
+  journal.close();
+  report.unfinished.clear();
+  report.unlinked_lists = 0;
+}
+
 RecoveryReport recover(Device& device, const Geometry& geometry) {
   RecoveryReport report = replay_log(device, geometry);
-  if (report.log.state == LogState::kDirty && report.complete()) end_log(device, geometry, report.log);
+  if (report.log.state == LogState::kDirty) device.persist();
+  finish_log(device, geometry, report);
   return report;
 }
 

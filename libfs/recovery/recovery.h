@@ -1,18 +1,21 @@
 // Brings a filesystem with a dirty log to the state that its committed transactions describe.
 //
-// Everything is written to the device given, which is meant to be an overlay: a log that cannot be replayed throws in
-// the middle. What is left to be done by somebody who can change the filesystem (intents that were announced and not
-// done, inodes without links that were still open) is counted, and then the log is still dirty: only when nothing is
-// left may it be ended.
+// Three steps: replay_log() puts in place what was committed; finish_log() does what that leaves to be done (intents
+// that were announced and not done, inodes without a name, blocks staged for copy on write) and ends the log. Both
+// write to the device given, and a log that cannot be replayed throws in the middle: rehearse on an overlay. On a
+// device every crash leaves a log from which the next run comes to the same end, as long as there is a barrier between
+// the two steps.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "libfs/device/device.h"
 #include "libfs/format/geometry.h"
 #include "libfs/journal/log_reader.h"
 #include "libfs/journal/log_walk.h"
+#include "libfs/recovery/finish.h"
 #include "libfs/recovery/replay.h"
 
 namespace xdax {
@@ -22,8 +25,11 @@ struct RecoveryReport {
   LogWalkResult walk;  ///< of the records
   ReplayCounts counts;
   std::vector<InodeNumber> inodes;   ///< that the log names, in order
-  std::vector<LogItem> unfinished;   ///< intents, in order
-  std::uint64_t unlinked_lists = 0;  ///< that are not empty
+  std::vector<LogItem> unfinished;   ///< intents that are still to be done, in order
+  std::uint64_t unlinked_lists = 0;  ///< that are not empty yet
+  SummaryCounters counters;          ///< of the superblock, as replay leaves them
+  /// What was done behind the replay, through the log; absent when nothing was.
+  std::optional<FinishCounts> finished;
 
   /// Nothing of the log was left out, and nothing has to follow.
   [[nodiscard]] bool complete() const { return !walk.damage && unfinished.empty() && unlinked_lists == 0; }
@@ -35,7 +41,13 @@ struct RecoveryReport {
 /// sound, IoError.
 RecoveryReport replay_log(Device& device, const Geometry& geometry);
 
-/// Replays and, when that is complete, ends the log: the device is then as after a mount and an unmount. Not a barrier.
+/// Does what is left of a log that replay_log() replayed, and ends it: the device is then as after a mount and an
+/// unmount. Does nothing when the report says that it is damaged, or when an intent is of a kind that cannot be
+/// finished. What was replayed is durable. Durable when it returns, when anything was finished; no barrier otherwise.
+/// Throws as replay_log() does, and RefusalError (kNoSpace).
+void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report);
+
+/// Both, with a barrier between.
 RecoveryReport recover(Device& device, const Geometry& geometry);
 
 }  // namespace xdax

@@ -247,13 +247,16 @@ void Replay::inode(const LogItem& item, Lsn lsn) {
   const MutableByteSpan bytes = MutableByteSpan(buffer.bytes).subspan(format.boffset, geometry_.inode_bytes);
   auto& core = mutable_view<InodeCore>(bytes);
   if (core.magic != InodeCore::kMagic) corrupt(item, fmt::format("there is no inode {} on disk", format.ino.get()));
+  const std::uint32_t fields = format.fields;
+  // Though the inode may be as new, the blocks of its map need not be.
+  if ((fields & inode_log_fields::kDataOwner) != 0) owner_changes_.emplace(format.ino, Fork::kData);
+  if ((fields & inode_log_fields::kAttrOwner) != 0) owner_changes_.emplace(format.ino, Fork::kAttr);
   const bool whole = structure_checksum(bytes, offsetof(InodeCore, crc)) == core.crc;
   if (as_new(core.lsn, lsn, whole, false)) return;
   const be32 next_unlinked = core.next_unlinked;  // kept by the clusters' own items
   core = disk_core_of_logged(view<LoggedInodeCore>(item.regions[1]));
   core.next_unlinked = next_unlinked;
   core.lsn = lsn.encode();
-  const std::uint32_t fields = format.fields;
   std::size_t region = 2;
   const auto store = [&](Fork fork, std::uint32_t any, std::uint32_t root) {
     if ((fields & any) == 0) return;
@@ -271,11 +274,6 @@ void Replay::inode(const LogItem& item, Lsn lsn) {
   seal(bytes, offsetof(InodeCore, crc));
   write(buffer);
   ++counts_.inodes;
-  if ((fields & (inode_log_fields::kDataOwner | inode_log_fields::kAttrOwner)) != 0) {
-    corrupt(item,
-            "the blocks of an extent map change their owner, which this version does not replay; mount the "
-            "filesystem instead");
-  }
 }
 
 void Replay::dquot(const LogItem& item, Lsn lsn) {

@@ -21,6 +21,7 @@
 
 #include "libfs/device/device.h"
 #include "libfs/format/geometry.h"
+#include "libfs/format/inode_fork.h"
 #include "libfs/journal/log_walk.h"
 
 namespace xdax {
@@ -50,6 +51,8 @@ class Replay {
   [[nodiscard]] const ReplayCounts& counts() const { return counts_; }
   /// Inodes that items name, whether they were replayed or left out, in order.
   [[nodiscard]] const std::set<std::uint64_t>& inodes() const { return inodes_; }
+  /// Files whose extent maps' blocks have a new owner: to be told when everything is applied (owner_change.h).
+  [[nodiscard]] const std::set<std::pair<std::uint64_t, Fork>>& owner_changes() const { return owner_changes_; }
   /// Intents that were announced and not done, in order.
   [[nodiscard]] std::vector<LogItem> unfinished() const;
 
@@ -82,6 +85,7 @@ class Replay {
   std::map<std::pair<LogItemType, std::uint64_t>, std::pair<std::uint64_t, LogItem>> intents_;
   std::uint64_t intents_seen_ = 0;
   std::set<std::uint64_t> inodes_;
+  std::set<std::pair<std::uint64_t, Fork>> owner_changes_;
   ReplayCounts counts_;
 };
 

@@ -7,15 +7,13 @@
 #include <regex>
 #include <sstream>
 
-#include "fsck/check.h"
-#include "fsck/report.h"
 #include "libfs/base/error.h"
 #include "libfs/device/overlay_device.h"
 #include "libfs/journal/log_walk.h"
 #include "libfs/recovery/recovery.h"
+#include "tests/oracle/recovery_compare.h"
 #include "tests/oracle/recovery_work.h"
 #include "tests/support/oracle.h"
-#include "tests/support/xfs_repair.h"
 
 namespace xdax::test {
 namespace {
@@ -42,20 +40,6 @@ const std::vector<Case> kCases = {
     {"attributes_1k", {"-b", "size=1024", "-m", "rmapbt=1"}, attributes},
 };
 
-// What xdax shows of everything.
-std::string tree_of(const std::filesystem::path& image) {
-  std::string all;
-  for (const std::vector<std::string>& verb : {std::vector<std::string>{"ls", "-l", "-R"}, {"digest"}}) {
-    std::vector<std::string> argv = {program_path("xdax")};
-    argv.insert(argv.end(), verb.begin(), verb.end());
-    argv.push_back(image.string());
-    const ProcessResult result = run(argv);
-    EXPECT_EQ(result.exit_status, 0) << result.err;
-    all += result.out;
-  }
-  return all;
-}
-
 std::string attributes_of(const std::filesystem::path& image, const std::string& tree) {
   std::string all;
   std::istringstream lines(tree);
@@ -66,19 +50,6 @@ std::string attributes_of(const std::filesystem::path& image, const std::string&
     all += run_or_throw({program_path("xdax"), "xattr", "--json", image.string(), match[1]}).out;
   }
   return all;
-}
-
-void expect_sound(const std::filesystem::path& image) {
-  const auto device = open_device(image.string(), {.mode = OpenMode::kRead});
-  const fsck::CheckResult result = fsck::check_filesystem(*device, {.threads = 2});
-  std::string text;
-  for (const fsck::Finding& finding : result.findings.findings()) {
-    if (text.size() < 3000) text += fsck::describe(finding) + "\n";
-  }
-  EXPECT_EQ(text, "");
-  EXPECT_TRUE(result.complete());
-  const RepairVerdict verdict = xfs_repair_check(image);
-  EXPECT_TRUE(verdict.clean) << verdict.output;
 }
 
 class RecoveryKernelOnce : public ::testing::Test {
@@ -150,28 +121,20 @@ TEST_F(RecoveryKernelOnce, TwiceIsOnce) {
   }
 }
 
-// Files that were open and had no name: left to whoever can free them, and the log with them.
-TEST_F(RecoveryKernelOnce, OpenUnlinkedFilesKeepTheLogDirty) {
-  run_or_throw({"mkfs.xfs", "-q", image_.string()});
-  {
-    LoopDevice loop(image_);
-    Mount mount(loop.path());
-    const FileHandle open(mount.path() / "open");
-    open.write(0, std::string(100000, 'o'));
-    std::filesystem::remove(mount.path() / "open");
-    sync_now(mount.path());
-    __u32 flags = 1;  // the log is flushed first
-    if (::ioctl(open.fd(), _IOR('X', 125, __u32), &flags) != 0) throw std::system_error(errno, std::generic_category());
-  }
+// A mount of this log fails in the kernel that this was written with (6.18): it verifies the inode in the middle of its
+// replay, before its checksum is made right.
+TEST_F(RecoveryKernelOnce, ExtentMapsThatChangedTheirFilesAreOwnedByThem) {
+  shut_down_after(image_, {"-m", "reflink=0,rmapbt=0"}, exchanges);
   {
     const auto device = open_device(image_.string(), {.mode = OpenMode::kReadWrite});
-    const RecoveryReport report = recover(*device, geometry_of(*device));
+    EXPECT_TRUE(recover(*device, geometry_of(*device)).complete());
     device->persist();
-    EXPECT_EQ(report.unlinked_lists, 1u);
-    EXPECT_FALSE(report.complete());
-    EXPECT_EQ(read_log_summary(*device, LogPlace::of(geometry_of(*device))).state, LogState::kDirty);
   }
-  mount_and_unmount(image_);
+  expect_sound(image_);
+  mount_and_unmount(image_, [](const std::filesystem::path& root) {
+    EXPECT_EQ(read_bytes(root / "one", 0, 4), "tttt");
+    EXPECT_EQ(read_bytes(root / "other", (8u << 20) - 4, 4), "nnnn");
+  });
   expect_sound(image_);
 }
 

@@ -70,6 +70,23 @@ inline void clones(const std::filesystem::path& root) {
   sync_now(root);
 }
 
+// Two large extent maps change their files: every block of theirs gets another owner.
+inline void exchanges(const std::filesystem::path& root) {
+  for (const char* name : {"one", "other"}) {
+    const FileHandle file(root / name);
+    file.write(0, std::string(8u << 20, name[1]));
+    if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
+    for (unsigned i = 1; i < 2000; i += name[1] == 't' ? 3 : 2)
+      file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, std::uint64_t{i} * 4096, 4096);
+    if (::fsync(file.fd()) != 0) throw std::system_error(errno, std::generic_category(), "fsync");
+  }
+  // Blocks that are home are not logged again, and only the inode says what becomes of them.
+  run_or_throw({"xfs_freeze", "-f", root.string()});
+  run_or_throw({"xfs_freeze", "-u", root.string()});
+  run_or_throw({"xfs_io", "-c", "swapext " + (root / "other").string(), (root / "one").string()});
+  sync_now(root);
+}
+
 inline void attributes(const std::filesystem::path& root) {
   for (unsigned f = 0; f < 20; ++f) {
     const std::filesystem::path path = root / fmt::format("file{}", f);

@@ -65,6 +65,42 @@ TEST_F(RepairReplay, RehearsesThenReplaysThenHasNothingToDo) {
   EXPECT_EQ(again.out + again.err, "");
 }
 
+// Files that were open and had no name, and what their blocks were.
+TEST_F(RepairReplay, FreesFilesThatWereDeletedWhileTheyWereOpen) {
+  run_or_throw({"mkfs.xfs", "-q", "-m", "rmapbt=1", image_.string()});
+  {
+    const LoopDevice loop(image_);
+    Mount mount(loop.path());
+    {
+      const FileHandle open(mount.path() / "open");
+      open.write(0, std::string(100000, 'o'));
+      const FileHandle empty(mount.path() / "empty");
+      std::filesystem::remove(mount.path() / "open");
+      std::filesystem::remove(mount.path() / "empty");
+      sync_now(mount.path());
+      __u32 flags = 1;  // the log is flushed first
+      if (::ioctl(open.fd(), _IOR('X', 125, __u32), &flags) != 0)
+        throw std::system_error(errno, std::generic_category());
+    }
+    mount.unmount();
+  }
+  run_or_throw({"cp", "--sparse=always", image_.string(), before_.string()});
+  const ProcessResult rehearsed = repair({"-n"});
+  EXPECT_EQ(rehearsed.exit_status, 1) << rehearsed.describe();
+  EXPECT_THAT(rehearsed.out, HasSubstr("to be finished: 2 inodes without a name freed"));
+  EXPECT_TRUE(unchanged_from(before_));
+  const auto json = nlohmann::json::parse(repair({"-n", "--json"}).out);
+  EXPECT_EQ(json["freed_inodes"], 2);
+  EXPECT_EQ(json["unlinked_lists"], 0);
+  EXPECT_EQ(json["sound"], true);
+  const ProcessResult replayed = repair({});
+  EXPECT_EQ(replayed.exit_status, 0) << replayed.describe();
+  EXPECT_THAT(replayed.out, HasSubstr("finished: 2 inodes without a name freed"));
+  EXPECT_TRUE(xfs_repair_check(image_).clean);
+  EXPECT_EQ(run({program_path("fsck.xdax"), "-n", image_.string()}).exit_status, 0);
+  EXPECT_EQ(repair({"-n"}).exit_status, 0);
+}
+
 TEST_F(RepairReplay, ADamagedLogIsLeftAsItIs) {
   shut_down_after(image_, {}, rename_storm);
   {

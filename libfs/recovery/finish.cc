@@ -1,0 +1,330 @@
+#include "libfs/recovery/finish.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "libfs/base/error.h"
+#include "libfs/format/superblock.h"
+#include "libfs/inode/fork_writer.h"
+#include "libfs/inode/inactivate.h"
+#include "libfs/inode/unlinked.h"
+#include "libfs/space/refcount.h"
+
+namespace xdax {
+namespace {
+
+// Runs of blocks with the same count that one transaction changes.
+constexpr unsigned kRunsAtATime = 128;
+
+LogRegion region_of(const auto& value) {
+  const ByteSpan bytes = std::as_bytes(std::span(&value, 1));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::uint64_t id_of(const LogItem& item) { return view<le64>(item.regions[0], offsetof(ExtentsLogFormat, id)); }
+
+template <class Each>
+std::vector<Each> extents_of(const LogItem& item) {
+  const std::uint32_t count = view<ExtentsLogFormat>(item.regions[0]).nextents;
+  const auto extents = view_array<Each>(item.regions[0], sizeof(ExtentsLogFormat), count);
+  return {extents.begin(), extents.end()};
+}
+
+// Two layouts exist; which it is, the length says.
+std::vector<Extent64> extents_to_free(const LogItem& item) {
+  const std::size_t count = view<ExtentsLogFormat>(item.regions[0]).nextents;
+  const std::size_t stride = (item.regions[0].size() - sizeof(ExtentsLogFormat)) / count;
+  std::vector<Extent64> extents;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& each = view<LoggedExtent32>(item.regions[0], sizeof(ExtentsLogFormat) + i * stride);
+    extents.push_back({.start = FsBlock(each.start), .length_blocks = each.len});
+  }
+  return extents;
+}
+
+LogItem done_item(LogItemType type, std::uint64_t id) {
+  DoneLogFormat done{};
+  done.type = static_cast<std::uint16_t>(type);
+  done.size = std::uint16_t{1};
+  done.id = id;
+  return {.type = type, .regions = {region_of(done)}};
+}
+
+// This one repeats the extents.
+LogItem freed_item(std::uint64_t id, const std::vector<Extent64>& extents) {
+  ExtentsLogFormat done{};
+  done.type = static_cast<std::uint16_t>(LogItemType::kEfd);
+  done.size = std::uint16_t{1};
+  done.nextents = static_cast<std::uint32_t>(extents.size());
+  done.id = id;
+  LogRegion region = region_of(done);
+  for (const Extent64& extent : extents) {
+    LoggedExtent logged{};
+    logged.start = extent.start.value();
+    logged.len = extent.length_blocks;
+    const LogRegion bytes = region_of(logged);
+    region.insert(region.end(), bytes.begin(), bytes.end());
+  }
+  return {.type = LogItemType::kEfd, .regions = {std::move(region)}};
+}
+
+LogItem refcount_intent(std::uint64_t id, const std::vector<LoggedRefcount>& changes) {
+  ExtentsLogFormat intent{};
+  intent.type = static_cast<std::uint16_t>(LogItemType::kCui);
+  intent.size = std::uint16_t{1};
+  intent.nextents = static_cast<std::uint32_t>(changes.size());
+  intent.id = id;
+  LogRegion region = region_of(intent);
+  for (const LoggedRefcount& change : changes) {
+    const LogRegion bytes = region_of(change);
+    region.insert(region.end(), bytes.begin(), bytes.end());
+  }
+  return {.type = LogItemType::kCui, .regions = {std::move(region)}};
+}
+
+ExtentOwner owner_of(const LoggedMapping& mapping, bool unwritten) {
+  using namespace intent_flags;
+  const std::uint32_t flags = mapping.flags;
+  if (rmap::is_special(mapping.owner)) return {.owner = mapping.owner, .offset = 0};
+  return {.owner = mapping.owner,
+          .offset = ((flags & kRmapBmapBlock) != 0 ? rmap::kBmapBlock : mapping.startoff.get()) |
+                    ((flags & kRmapAttrFork) != 0 ? rmap::kAttrFork : 0) | (unwritten ? rmap::kUnwritten : 0)};
+}
+
+void change_mapping(Group& group, const GroupExtent& extent, const LoggedMapping& mapping) {
+  const bool unwritten = (mapping.flags & intent_flags::kRmapUnwritten) != 0;
+  const ExtentOwner owner = owner_of(mapping, unwritten);
+  FreeSpace space(group);
+  space.fill_list();
+  switch (mapping.flags & intent_flags::kTypeMask) {
+    case intent_flags::kRmapMap:
+    case intent_flags::kRmapMapShared:
+    case intent_flags::kRmapAlloc:
+      ReverseMap(group).add(extent, owner);
+      return;
+    case intent_flags::kRmapUnmap:
+    case intent_flags::kRmapUnmapShared:
+    case intent_flags::kRmapFree:
+      ReverseMap(group).remove(extent, owner);
+      return;
+    default:  // a conversion, which names the state that is to be
+      ReverseMap(group).remove(extent, owner_of(mapping, !unwritten));
+      space.fill_list();
+      ReverseMap(group).add(extent, owner);
+      return;
+  }
+}
+
+// Changes the first blocks of `extent`, as many as have one count; returns how many.
+std::uint32_t change_first_run(Group& group, const GroupExtent& extent, std::uint32_t operation) {
+  FreeSpace space(group);
+  space.fill_list();
+  Refcounts refcounts(group);
+  if (operation == intent_flags::kRefcountAllocCow || operation == intent_flags::kRefcountFreeCow) {
+    operation == intent_flags::kRefcountAllocCow ? refcounts.stage(extent) : refcounts.unstage(extent);
+    return extent.length_blocks;
+  }
+  const GroupExtent run{.start = extent.start, .length_blocks = refcounts.run_at(extent).length_blocks};
+  if (operation == intent_flags::kRefcountIncrease) {
+    refcounts.increase(run);
+    return run.length_blocks;
+  }
+  // The reverse map is told by intents of its own.
+  for (const GroupExtent& unowned : refcounts.decrease(run)) {
+    space.free(unowned, {.owner = rmap::kOwnerNull, .offset = 0});
+  }
+  return run.length_blocks;
+}
+
+}  // namespace
+
+bool can_finish(LogItemType intent) {
+  return intent == LogItemType::kEfi || intent == LogItemType::kRui || intent == LogItemType::kCui ||
+         intent == LogItemType::kBui;
+}
+
+Finisher::Finisher(Journal& journal, std::vector<LogItem> intents) : journal_(journal), intents_(std::move(intents)) {
+  for (const LogItem& item : intents_) ids_.insert(id_of(item));
+}
+
+bool Finisher::possible() const {
+  return std::all_of(intents_.begin(), intents_.end(), [](const LogItem& item) { return can_finish(item.type); });
+}
+
+bool Finisher::needed() const {
+  if (!intents_.empty()) return true;
+  Transaction transaction(journal_);
+  for (std::uint32_t i = 0; i < journal_.geometry().ag_count; ++i) {
+    Group group(transaction, AgNumber(i));
+    if (first_unlinked(transaction, AgNumber(i))) return true;
+    if (journal_.geometry().features.reflink() && Refcounts(group).next_staged(AgBlock(0))) return true;
+  }
+  return false;
+}
+
+FinishCounts Finisher::run() {
+  XDAX_ASSERT(possible());
+  for (const LogItem& item : intents_) intent(item);
+  counts_.intents = intents_;
+  // What follows needs no log to be found again: it is in the group headers and trees.
+  journal_.release_log();
+  for (std::uint32_t i = 0; i < journal_.geometry().ag_count; ++i) {
+    free_staged(AgNumber(i));
+    free_unlinked(AgNumber(i));
+  }
+  have_quota_counted();
+  return std::move(counts_);
+}
+
+void Finisher::intent(const LogItem& item) {
+  switch (item.type) {
+    case LogItemType::kEfi:
+      return free_extents(item);
+    case LogItemType::kRui:
+      return change_reverse_map(item);
+    case LogItemType::kCui:
+      return change_refcounts(item);
+    default:
+      return change_extent_maps(item);
+  }
+}
+
+// Who had the blocks is not logged. Where the reverse map was told by an intent of its own it says nothing any more;
+// blocks of trees are still in it.
+void Finisher::free_extents(const LogItem& item) {
+  Transaction transaction(journal_);
+  const std::vector<Extent64> extents = extents_to_free(item);
+  for (const Extent64& extent : extents) {
+    Allocator(transaction).free(extent, {.owner = rmap::kOwnerUnknown, .offset = 0});
+  }
+  transaction.note(freed_item(id_of(item), extents));
+  transaction.commit();
+}
+
+void Finisher::change_reverse_map(const LogItem& item) {
+  const Geometry& geometry = journal_.geometry();
+  Transaction transaction(journal_);
+  for (const LoggedMapping& mapping : extents_of<LoggedMapping>(item)) {
+    const FsBlock start{mapping.startblock};
+    Group group(transaction, geometry.ag_of(start));
+    change_mapping(group, {.start = geometry.ag_block_of(start), .length_blocks = mapping.len}, mapping);
+  }
+  transaction.note(done_item(LogItemType::kRud, id_of(item)));
+  transaction.commit();
+}
+
+void Finisher::change_refcounts(const LogItem& item) {
+  const Geometry& geometry = journal_.geometry();
+  std::vector<LoggedRefcount> left = extents_of<LoggedRefcount>(item);
+  std::uint64_t id = id_of(item);
+  while (!left.empty()) {
+    Transaction transaction(journal_);
+    for (unsigned runs = 0; runs < kRunsAtATime && !left.empty(); ++runs) {
+      LoggedRefcount& first = left.front();
+      const FsBlock start{first.startblock};
+      Group group(transaction, geometry.ag_of(start));
+      const std::uint32_t changed =
+          change_first_run(group, {.start = geometry.ag_block_of(start), .length_blocks = first.len},
+                           first.flags & intent_flags::kTypeMask);
+      first.startblock = (start + changed).value();
+      first.len = first.len - changed;
+      if (first.len == 0) left.erase(left.begin());
+    }
+    transaction.note(done_item(LogItemType::kCud, id));
+    if (!left.empty()) {
+      id = new_id();
+      transaction.note(refcount_intent(id, left));
+    }
+    transaction.commit();
+  }
+}
+
+// The reverse map's part is announced when this is done, so that it is still to be done too.
+void Finisher::change_extent_maps(const LogItem& item) {
+  const Geometry& geometry = journal_.geometry();
+  Transaction transaction(journal_);
+  for (const LoggedMapping& mapping : extents_of<LoggedMapping>(item)) {
+    const InodeEdit inode(transaction, InodeNumber(mapping.owner));
+    ForkWriter fork(inode, (mapping.flags & intent_flags::kBmapAttrFork) != 0 ? Fork::kAttr : Fork::kData);
+    const auto blocks_of = [&](const Extent& extent) {
+      return GroupExtent{.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks};
+    };
+    if ((mapping.flags & intent_flags::kTypeMask) == intent_flags::kBmapMap) {
+      const Extent extent{.file_block = FileBlock(mapping.startoff),
+                          .start = FsBlock(mapping.startblock),
+                          .length_blocks = mapping.len,
+                          .unwritten = (mapping.flags & intent_flags::kBmapUnwritten) != 0};
+      fork.add(extent);
+      Group group(transaction, geometry.ag_of(extent.start));
+      FreeSpace(group).fill_list();
+      ReverseMap(group).add(blocks_of(extent), fork.owner_of(extent));
+      continue;
+    }
+    for (const Extent& extent : fork.remove(FileBlock(mapping.startoff), mapping.len)) {
+      Group group(transaction, geometry.ag_of(extent.start));
+      FreeSpace(group).fill_list();
+      ReverseMap(group).remove(blocks_of(extent), fork.owner_of(extent));
+    }
+  }
+  transaction.note(done_item(LogItemType::kBud, id_of(item)));
+  transaction.commit();
+}
+
+// The files they were staged for are forgotten with the memory of the machine.
+void Finisher::free_staged(AgNumber ag) {
+  if (!journal_.geometry().features.reflink()) return;
+  for (;;) {
+    Transaction transaction(journal_);
+    Group group(transaction, ag);
+    const auto extent = Refcounts(group).next_staged(AgBlock(0));
+    if (!extent) return;
+    FreeSpace space(group);
+    space.fill_list();
+    Refcounts(group).unstage(*extent);
+    space.free(*extent, {.owner = rmap::kOwnerCow, .offset = 0});
+    transaction.commit();
+    ++counts_.staged_extents;
+  }
+}
+
+void Finisher::free_unlinked(AgNumber ag) {
+  for (;;) {
+    std::optional<InodeNumber> ino;
+    {
+      Transaction transaction(journal_);
+      ino = first_unlinked(transaction, ag);
+      if (!ino) return;
+      const InodeEdit inode(transaction, *ino);
+      inode.require_allocated();
+      if (inode.core().nlink != 0) {
+        throw CorruptionError(Errc::kBadStructure,
+                              fmt::format("{}: inode {} is on the list of unlinked inodes, but has {} links",
+                                          journal_.device().name(), ino->value(), inode.core().nlink.get()));
+      }
+    }
+    inactivate(journal_, *ino);
+    ++counts_.inodes;
+  }
+}
+
+// What was freed belonged to somebody. The next mount that knows quota counts anew.
+void Finisher::have_quota_counted() {
+  Transaction transaction(journal_);
+  const BlockPlace place{.byte = 0, .length_bytes = journal_.geometry().sector_bytes};
+  const MetadataIdentity identity{.kind = MetadataKind::kSuperblock, .owner = {}, .file_block = {}};
+  const std::uint16_t flags = view<Superblock>(transaction.read(place, identity)).qflags;
+  if ((flags & quota_flags::kCounted) == 0) return;
+  mutable_view<Superblock>(transaction.change(place, identity)).qflags =
+      static_cast<std::uint16_t>(flags & ~quota_flags::kCounted);
+  transaction.commit();
+}
+
+std::uint64_t Finisher::new_id() {
+  std::uint64_t id = 1;
+  while (!ids_.insert(id).second) ++id;
+  return id;
+}
+
+}  // namespace xdax
