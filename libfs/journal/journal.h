@@ -139,8 +139,8 @@ class Journal {
   /// Usable blocks less free ones, and the pool; absent until told.
   std::optional<std::int64_t> usable_less_free_;
   std::uint64_t pool_blocks_ = 0;
-  std::optional<Lsn> kept_tail_;                     ///< of a log that was gone on with
-  bool clear_ahead_ = false;                         ///< before the first record
+  std::optional<Lsn> kept_tail_;  ///< of a log that was gone on with
+  bool clear_ahead_ = false;      ///< before the first record
   bool data_pending_ = false;
   bool closed_ = false;
 };

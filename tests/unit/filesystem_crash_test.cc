@@ -1,5 +1,5 @@
-// Power cuts under a filesystem that is being changed: after a replay it is sound, what was synced is there, and nothing
-// that lay on the device before is readable.
+// Power cuts under a filesystem that is being changed: after a replay it is sound, what was synced is there, and
+// nothing that lay on the device before is readable.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -88,8 +88,8 @@ std::string picture(const Volume& volume, InodeNumber folder) {
       FileReader file = volume.file(item.ino);
       std::vector<std::byte> bytes(static_cast<std::size_t>(file.size_bytes()));
       (void)file.read(0, bytes);
-      text += std::to_string(std::hash<std::string_view>()(
-          {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+      text +=
+          std::to_string(std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
     }
     for (const Attribute& attribute : volume.attributes(item.ino).list()) text += attribute.full_name();
     text += "\n";
@@ -207,8 +207,11 @@ TEST_P(FilesystemCrash, EveryFailedCallLeavesASoundFilesystem) {
 INSTANTIATE_TEST_SUITE_P(Geometries, FilesystemCrash,
                          ::testing::Values(VolumeCase{.name = "4k", .size_bytes = 64u << 20},
                                            VolumeCase{.name = "1k", .block_bytes = 1024, .size_bytes = 64u << 20},
-                                           VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false,
-                                                      .reflink = false, .size_bytes = 64u << 20}),
+                                           VolumeCase{.name = "1k_plain",
+                                                      .block_bytes = 1024,
+                                                      .rmapbt = false,
+                                                      .reflink = false,
+                                                      .size_bytes = 64u << 20}),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

@@ -227,6 +227,8 @@ TEST_P(RecoveryFinish, ExtentsAreFreed) {
   }
 }
 
+class RecoveryFinishShared : public RecoveryFinish {};
+
 TEST_P(RecoveryFinish, ReverseMappingsAreMadeAndUndone) {
   announce(a_, [&](ForkWriter& fork, Transaction& transaction) {
     const Extent extent = fork.allocate(FileBlock(60), 8, 8);
@@ -255,8 +257,7 @@ TEST_P(RecoveryFinish, ReverseMappingsAreMadeAndUndone) {
   EXPECT_EQ(maps_, before);
 }
 
-TEST_P(RecoveryFinish, ReferencesAreCounted) {
-  if (!GetParam().reflink) GTEST_SKIP();
+TEST_P(RecoveryFinishShared, ReferencesAreCounted) {
   announce(b_, [&](ForkWriter& fork, Transaction& transaction) {
     const InodeEdit other(transaction, a_);
     const Extent extent = *ForkWriter(other, Fork::kData).find(FileBlock(20));
@@ -278,8 +279,7 @@ TEST_P(RecoveryFinish, ReferencesAreCounted) {
 }
 
 // More counts than one transaction changes: what is left is announced again.
-TEST_P(RecoveryFinish, ManyReferencesAreCountedInParts) {
-  if (!GetParam().reflink) GTEST_SKIP();
+TEST_P(RecoveryFinishShared, ManyReferencesAreCountedInParts) {
   announce(a_, [&](ForkWriter& fork, Transaction& transaction) {
     for (const Extent& extent : fork.remove(FileBlock(100), kLong)) {
       forget(transaction, extent, fork.owner_of(extent));
@@ -301,8 +301,7 @@ TEST_P(RecoveryFinish, ManyReferencesAreCountedInParts) {
   EXPECT_EQ(items[LogItemType::kCui], items[LogItemType::kCud]);
 }
 
-TEST_P(RecoveryFinish, StagedExtentsAreFreed) {
-  if (!GetParam().reflink) GTEST_SKIP();
+TEST_P(RecoveryFinishShared, StagedExtentsAreFreed) {
   announce(a_, [&](ForkWriter& /*fork*/, Transaction& transaction) {
     const Extent extent = for_copy(transaction);
     forget(transaction, extent, kCow);
@@ -463,6 +462,11 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
   EXPECT_GT(states, 300u);
 }
 
+INSTANTIATE_TEST_SUITE_P(Volumes, RecoveryFinishShared,
+                         ::testing::Values(VolumeCase{.name = "b4k", .size_bytes = 64u << 20},
+                                           VolumeCase{.name = "b1k", .block_bytes = 1024, .size_bytes = 64u << 20},
+                                           VolumeCase{.name = "no_rmapbt", .rmapbt = false, .size_bytes = 64u << 20}),
+                         [](const auto& instance) { return instance.param.name; });
 INSTANTIATE_TEST_SUITE_P(Volumes, RecoveryFinish,
                          ::testing::Values(VolumeCase{.name = "b4k", .size_bytes = 64u << 20},
                                            VolumeCase{.name = "b1k", .block_bytes = 1024, .size_bytes = 64u << 20},
