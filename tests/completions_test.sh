@@ -47,6 +47,8 @@ expect fsck.xdax 'fsck.xdax --io=u' uring
 expect fsck.xdax 'fsck.xdax -n READM' README.md
 expect xdax 'xdax xa' xattr
 expect xdax 'xdax ls --j' --json
+expect xdax 'xdax mk' mkdir
+expect xdax 'xdax fallocate --p' --punch
 expect xdax 'xdax cat --j' ''
 expect xdax 'xdax extents --a' --attr
 expect xdax 'xdax digest --io=u' uring

@@ -342,7 +342,6 @@ void AttrTree::join_around(std::uint32_t hash) {
   for (bool again = true; again;) {
     shrink_root();
     if (!root_is_node_) return;
-    again = false;
     Place place;
     descend(place, hash);
     const std::uint32_t leaf = place.nodes.back().index;

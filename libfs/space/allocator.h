@@ -41,7 +41,7 @@ class Allocator {
   explicit Allocator(Transaction& transaction) : transaction_(transaction) {}
 
   /// An extent. Throws RefusalError (kNoSpace) when no group has one, CorruptionError, IoError.
-  [[nodiscard]] Extent64 allocate(const SpaceRequest& request);
+  [[nodiscard]] Extent64 allocate(const SpaceRequest& wanted);
   /// Gives an extent back that lies in one group. `owner` as for FreeSpace::free().
   void free(const Extent64& extent, const ExtentOwner& owner);
   /// One owner less of blocks of a file: frees those that have none left. `owner` leaves the reverse map.

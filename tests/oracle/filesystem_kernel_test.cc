@@ -1,5 +1,5 @@
-// The kernel and xfs_repair as judges of what libfs writes: trees it made, trees that both made in turns, and what a power
-// cut leaves, replayed by a mount.
+// The kernel and xfs_repair as judges of what libfs writes: trees it made, trees that both made in turns, and what a
+// power cut leaves, replayed by a mount.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -87,7 +87,8 @@ void kernel_work(const fs::path& root, int round) {
   const fs::path own = root / fmt::format("kernel{}", round);
   fs::create_directories(own / "below");
   for (int i = 0; i < 300; ++i) {
-    write_content(own / fmt::format("file{}", i), std::string(static_cast<std::size_t>(i) * 37, static_cast<char>('A' + i % 26)));
+    write_content(own / fmt::format("file{}", i),
+                  std::string(static_cast<std::size_t>(i) * 37, static_cast<char>('A' + i % 26)));
     if (i % 5 == 0) fs::create_hard_link(own / fmt::format("file{}", i), own / "below" / fmt::format("link{}", i));
     if (i % 7 == 0) fs::rename(own / fmt::format("file{}", i), own / "below" / fmt::format("moved{}", i));
     if (i % 11 == 3) fs::remove(own / fmt::format("file{}", i));
@@ -100,9 +101,9 @@ void kernel_work(const fs::path& root, int round) {
 class FilesystemKernel : public ::testing::TestWithParam<KernelCase> {
  protected:
   void format() {
-    const auto device = open_device(image_, {.mode = OpenMode::kReadWrite,
-                                             .io = IoChoice::kUring,
-                                             .create_size_bytes = GetParam().volume.size_bytes});
+    const auto device = open_device(
+        image_,
+        {.mode = OpenMode::kReadWrite, .io = IoChoice::kUring, .create_size_bytes = GetParam().volume.size_bytes});
     const mkfs::Plan plan = mkfs::make_plan(format_request(GetParam().volume), mkfs::DeviceFacts::of(*device));
     mkfs::format_device(*device, plan, {});
   }
@@ -238,7 +239,10 @@ INSTANTIATE_TEST_SUITE_P(
     Geometries, FilesystemKernel,
     ::testing::Values(KernelCase{.volume = {.name = "4k", .size_bytes = 320u << 20}},
                       KernelCase{.volume = {.name = "1k", .block_bytes = 1024, .size_bytes = 320u << 20}},
-                      KernelCase{.volume = {.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false,
+                      KernelCase{.volume = {.name = "1k_plain",
+                                            .block_bytes = 1024,
+                                            .rmapbt = false,
+                                            .reflink = false,
                                             .size_bytes = 320u << 20}},
                       KernelCase{.volume = {.name = "2k_inodes", .size_bytes = 320u << 20, .inode_bytes = 2048}},
                       KernelCase{.volume = {.name = "4k_parent", .parent = true, .size_bytes = 320u << 20},
