@@ -47,16 +47,8 @@ class FileWriter {
   void insert(std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Gives the file blocks of its own wherever it shares them.
   void unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes);
-  /// Makes [offset, offset + length) share the blocks of `source` from `source_offset` on. In whole blocks, but for an
-  /// end that is the end of both files. What was there is freed.
-  void share(InodeNumber source, std::uint64_t source_offset_bytes, std::uint64_t offset_bytes,
-             std::uint64_t length_bytes);
 
  private:
-  struct Range {
-    std::uint64_t begin = 0, end = 0;  ///< file blocks
-  };
-
   /// One transaction: `change` says whether there is more to do; false also drops it when `changed` stays false.
   template <class Change>
   void in_transactions(const Change& change);

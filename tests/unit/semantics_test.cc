@@ -1,0 +1,157 @@
+// Items of SEMANTICS.md that need no mapping, each with its number.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "libfs/base/error.h"
+#include "libfs/volume/filesystem.h"
+#include "tests/support/written_volume.h"
+
+namespace xdax::test {
+namespace {
+
+class Semantics : public ::testing::TestWithParam<VolumeCase> {
+ protected:
+  Semantics() : device_({.size_bytes = GetParam().size_bytes}) {
+    const mkfs::Plan plan = mkfs::make_plan(format_request(GetParam()), mkfs::DeviceFacts::of(device_));
+    mkfs::format_device(device_, plan, {});
+    filesystem_ = Filesystem::open(device_, {});
+  }
+
+  [[nodiscard]] std::vector<Extent> extents(InodeNumber ino) {
+    return filesystem_->read([&](const Volume& volume) {
+      std::vector<Extent> all;
+      ExtentMap map = volume.extents(ino, Fork::kData);
+      for (auto extent = map.next(FileBlock(0)); extent; extent = map.next(extent->file_block + extent->length_blocks)) {
+        all.push_back(*extent);
+      }
+      return all;
+    });
+  }
+  void write(InodeNumber ino, std::uint64_t offset, const std::string& text) {
+    filesystem_->write(ino, offset, std::as_bytes(std::span(text)));
+  }
+  [[nodiscard]] std::string read(InodeNumber ino, std::uint64_t offset, std::size_t length) {
+    std::string text(length, '?');
+    text.resize(filesystem_->read(ino, offset, std::as_writable_bytes(std::span(text))));
+    return text;
+  }
+  void finish() {
+    filesystem_->close();
+    EXPECT_EQ(WrittenVolume::problems_of(device_), "");
+  }
+  // Takes all space there is for files.
+  void fill() {
+    const InodeNumber ino = filesystem_->create(filesystem_->root(), "fill", {});
+    std::uint64_t at = 0;
+    for (std::uint64_t length = 16u << 20; length >= filesystem_->geometry().block_bytes;) {
+      try {
+        filesystem_->allocate(ino, at, length, FileWriter::Grow::kYes);
+        at += length;
+      } catch (const RefusalError& full) {
+        ASSERT_EQ(full.cause(), Errc::kNoSpace);
+        length /= 2;
+      }
+    }
+  }
+
+  MemoryDevice device_;
+  std::unique_ptr<Filesystem> filesystem_;
+};
+
+TEST_P(Semantics, Item03_OneBlockOfAPreallocatedExtentIsWritten) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "file", {});
+  filesystem_->allocate(ino, 0, 32 * block, FileWriter::Grow::kYes);
+  ASSERT_EQ(extents(ino).size(), 1u);
+  EXPECT_EQ(read(ino, 5 * block, 3), std::string(3, '\0'));
+  ASSERT_EQ(extents(ino).size(), 1u) << "reading allocates and converts nothing";
+  write(ino, 5 * block + 1, "x");
+  const auto after = extents(ino);
+  ASSERT_EQ(after.size(), 3u);
+  EXPECT_TRUE(after[0].unwritten && after[0].length_blocks == 5);
+  EXPECT_TRUE(!after[1].unwritten && after[1].file_block == FileBlock(5) && after[1].length_blocks == 1);
+  EXPECT_TRUE(after[2].unwritten && after[2].file_block == FileBlock(6) && after[2].length_blocks == 26);
+  EXPECT_EQ(read(ino, 5 * block, 3), std::string("\0x\0", 3));
+  finish();
+}
+
+TEST_P(Semantics, Item09_ATailThatWasCutOffReadsZeroWhenItComesBack) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "file", {});
+  write(ino, 0, std::string(2 * block, 'd'));
+  filesystem_->truncate(ino, block / 2);
+  filesystem_->truncate(ino, 2 * block);
+  EXPECT_EQ(read(ino, 0, 3 * block), std::string(block / 2, 'd') + std::string(2 * block - block / 2, '\0'));
+  filesystem_->truncate(ino, 7);
+  write(ino, 100, "z");
+  EXPECT_EQ(read(ino, 0, 200), std::string(7, 'd') + std::string(93, '\0') + "z");
+  finish();
+}
+
+// generic/274
+TEST_P(Semantics, Item14_WritesIntoPreallocatedSpaceWorkWhenAllIsFull) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "file", {});
+  const std::uint64_t blocks = 1200;
+  filesystem_->allocate(ino, 0, blocks * block, FileWriter::Grow::kYes);
+  fill();
+  // Every other block: each conversion splits an extent, and the map grows far beyond the inode.
+  for (std::uint64_t i = 0; i < blocks; i += 2) ASSERT_NO_THROW(write(ino, i * block, std::string(block, 'w'))) << i;
+  EXPECT_GT(extents(ino).size(), blocks - 10);
+  EXPECT_EQ(read(ino, 2 * block, 1), "w");
+  finish();
+}
+
+TEST_P(Semantics, Item15_AHoleCannotBeFilledWhenAllIsFull) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "hole", {});
+  filesystem_->truncate(ino, 100 * block);
+  fill();
+  try {
+    write(ino, 50 * block, std::string(block, 'h'));
+    ADD_FAILURE() << "the pool is not for holes";
+  } catch (const RefusalError& full) {
+    EXPECT_EQ(full.cause(), Errc::kNoSpace);
+  }
+  EXPECT_TRUE(extents(ino).empty());
+  finish();
+}
+
+TEST_P(Semantics, Item16_TheLastBlockIsLegalAndNothingOverflows) {
+  constexpr std::uint64_t kMost = 0x7fffffffffffffffull;
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "file", {});
+  filesystem_->truncate(ino, kMost);
+  const std::uint64_t last = kMost / block * block;
+  const std::string text(static_cast<std::size_t>(kMost - last), 'e');
+  write(ino, last, text);
+  auto all = extents(ino);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].file_block.value(), last / block);
+  EXPECT_EQ(all[0].length_blocks, 1u);
+  EXPECT_FALSE(all[0].unwritten);
+  EXPECT_EQ(read(ino, last, text.size() + 10), text);
+  for (const std::uint64_t length : {text.size() + 1, kMost}) {
+    try {
+      filesystem_->allocate(ino, last, length, FileWriter::Grow::kYes);
+      ADD_FAILURE() << length;
+    } catch (const RefusalError& big) {
+      EXPECT_EQ(big.cause(), Errc::kTooBig);
+    }
+  }
+  EXPECT_THROW(write(ino, kMost, "xx"), RefusalError);
+  filesystem_->allocate(ino, last, text.size(), FileWriter::Grow::kYes);
+  filesystem_->punch(ino, last, text.size());
+  EXPECT_EQ(read(ino, last, 5), std::string(5, '\0'));
+  finish();
+}
+
+INSTANTIATE_TEST_SUITE_P(Geometries, Semantics,
+                         ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
+                                           VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false,
+                                                      .reflink = false}),
+                         [](const auto& each) { return each.param.name; });
+
+}  // namespace
+}  // namespace xdax::test
