@@ -22,7 +22,8 @@ class Semantics : public ::testing::TestWithParam<VolumeCase> {
     return filesystem_->read([&](const Volume& volume) {
       std::vector<Extent> all;
       ExtentMap map = volume.extents(ino, Fork::kData);
-      for (auto extent = map.next(FileBlock(0)); extent; extent = map.next(extent->file_block + extent->length_blocks)) {
+      for (auto extent = map.next(FileBlock(0)); extent;
+           extent = map.next(extent->file_block + extent->length_blocks)) {
         all.push_back(*extent);
       }
       return all;
@@ -147,11 +148,11 @@ TEST_P(Semantics, Item16_TheLastBlockIsLegalAndNothingOverflows) {
   finish();
 }
 
-INSTANTIATE_TEST_SUITE_P(Geometries, Semantics,
-                         ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
-                                           VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false,
-                                                      .reflink = false}),
-                         [](const auto& each) { return each.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, Semantics,
+    ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
+                      VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false}),
+    [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace xdax::test

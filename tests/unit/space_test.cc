@@ -223,6 +223,9 @@ TEST_P(Space, Item04_ZeroesWhatItAllocatesAndNothingElse) {
   EXPECT_TRUE(is_live({.start = all.start + 16, .length_blocks = 8}));
 }
 
+INSTANTIATE_TEST_SUITE_P(Geometries, SpaceShared,
+                         ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024}),
+                         [](const auto& each) { return each.param.name; });
 INSTANTIATE_TEST_SUITE_P(
     Geometries, Space,
     ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},
