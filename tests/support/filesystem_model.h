@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libfs/base/error.h"
@@ -131,8 +132,8 @@ class RandomWork {
   std::uint64_t pick(std::uint64_t below) { return below == 0 ? 0 : random_() % below; }
 
   std::string name() {
-    static const char* const kStems[] = {"a", "file", "a-rather-longer-name-for-a-file", "x"};
-    std::string text = kStems[pick(4)] + std::to_string(pick(3000));
+    constexpr std::string_view kStems[] = {"a", "file", "a-rather-longer-name-for-a-file", "x"};
+    std::string text = std::string(kStems[pick(4)]) + std::to_string(pick(3000));
     if (pick(12) == 0) text += std::string(pick(220 - text.size() % 40), static_cast<char>('a' + pick(26)));
     return text;
   }

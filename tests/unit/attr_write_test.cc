@@ -247,7 +247,7 @@ TEST_P(AttrWrite, AttributesOfAllKindsOfFilesFollowTheModel) {
                                         {.keys = 70, .value_most = 65537, .removals = 9},
                                         {.keys = 70, .value_most = 40, .removals = 1},
                                         {.keys = 70, .value_most = 40, .removals = 10}};
-    change(file.ino, file.model, file.keys, kPhases[i / 400 % std::size(kPhases)]);
+    change(file.ino, file.model, file.keys, kPhases[static_cast<std::size_t>(i) / 400 % std::size(kPhases)]);
     if (HasFailure()) FAIL() << "round " << i;
     const InodeCore core = read(file.ino).core();
     if (core.forkoff != 0) {
@@ -418,7 +418,7 @@ TEST_P(AttrWrite, TheLogBringsThemBack) {
                                         {.keys = 30, .value_most = 65537, .removals = 1},
                                         {.keys = 30, .value_most = 65537, .removals = 9}};
     File& file = files[random_() % files.size()];
-    change(file.ino, file.model, file.keys, kPhases[i / 100 % std::size(kPhases)]);
+    change(file.ino, file.model, file.keys, kPhases[static_cast<std::size_t>(i) / 100 % std::size(kPhases)]);
     if (i % 20 != 0) continue;
     volume_.journal().sync();
     OverlayDevice copy(volume_.device());

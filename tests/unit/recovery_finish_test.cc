@@ -451,7 +451,7 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
     trace.build(cut % 2 == 0 ? trace.prefix(cut) : outcomes.back(), once);
     OverlayDevice work(static_cast<Device&>(once));
     const Trace second = recorded(work);
-    for (const std::size_t third : {1, 2}) {
+    for (const std::size_t third : {1u, 2u}) {
       const std::size_t second_cut = third * second.events().size() / 3;
       OverlayDevice twice(static_cast<Device&>(once));
       second.build(cut % 2 == 0 ? second.prefix(second_cut) : second.random_state(second_cut, cut), twice);
