@@ -71,7 +71,7 @@ TEST_P(FilesystemModel, ADirectoryOfThousandsGrowsAndShrinks) {
   auto filesystem = Filesystem::open(device_, reproducible());
   const InodeNumber folder = filesystem->make_directory(filesystem->root(), "folder", {.mode = 0755});
   const InodeNumber file = filesystem->create(folder, "file", {});
-  const int names = GetParam().block_bytes > 4096 ? 20'000 : 6'000;
+  const int names = GetParam().block_bytes > 4096 ? 10'000 : 6'000;
   std::vector<int> order;
   std::set<std::string> forms;
   const auto form = [&] {
