@@ -129,7 +129,7 @@ TEST_P(FilesystemCrash, WhatWasSyncedIsThereAndNothingStaleEver) {
     }
   }
   RecordProperty("states", static_cast<int>(states));
-  EXPECT_GT(states, 400u);
+  EXPECT_GT(states, 250u);
   EXPECT_GT(replayed, states / 4);
 }
 
