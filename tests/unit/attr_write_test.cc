@@ -269,7 +269,7 @@ TEST_P(AttrWrite, AttributesOfAllKindsOfFilesFollowTheModel) {
     }
   }
   EXPECT_GE(most_levels, GetParam().block_bytes == 65536 ? 0u : 1u);
-  EXPECT_TRUE(mapped_by_tree || room > 400 || GetParam().block_bytes > 4096);
+  EXPECT_TRUE(mapped_by_tree || room > 400 || GetParam().block_bytes > 2048);
   for (File& file : files) {
     EXPECT_TRUE(file.local && file.blocks);
     ASSERT_NO_FATAL_FAILURE(expect_model(file.ino, file.model));

@@ -439,8 +439,8 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
   for (std::size_t cut = 0; cut <= events && !HasFailure(); cut += 1 + events / 150) {
     std::vector<CrashState> outcomes = trace.subsets(cut, 3);
     for (CrashState& torn : trace.torn(cut, 1)) outcomes.push_back(std::move(torn));
-    outcomes.resize(std::min<std::size_t>(outcomes.size(), 4));
-    for (std::uint64_t seed = 0; seed < 2; ++seed) outcomes.push_back(trace.random_state(cut, seed));
+    outcomes.resize(std::min<std::size_t>(outcomes.size(), 2));
+    for (std::uint64_t seed = 0; seed < 1; ++seed) outcomes.push_back(trace.random_state(cut, seed));
     for (const CrashState& state : outcomes) {
       OverlayDevice image(static_cast<Device&>(*before));
       trace.build(state, image);
@@ -459,7 +459,7 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
     }
   }
   std::cout << events << " events, " << states << " states\n";
-  EXPECT_GT(states, 300u);
+  EXPECT_GT(states, 150u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Volumes, RecoveryFinishShared,
