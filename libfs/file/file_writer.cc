@@ -35,18 +35,21 @@ FsBlock goal(ForkWriter& fork, std::uint64_t block) {
 
 }  // namespace
 
-// A failure for want of space may only mean that what was freed is not durable yet: then once more.
-template <class Change>
-void FileWriter::in_transactions(const Change& change) {
+// A failure for want of space may only mean that what was freed is not durable yet: then once more, from where the
+// transaction that failed began.
+template <class Progress, class Change>
+void FileWriter::in_transactions(Progress& progress, const Change& change) {
   bool synced = false;
   for (bool more = true; more;) {
     bool try_again = false;
     {
       Transaction transaction(journal_);
       const InodeEdit inode(transaction, ino_);
+      Progress reached = progress;
       try {
-        more = change(inode);
+        more = change(inode, reached);
         commit_(transaction);
+        progress = reached;
       } catch (const RefusalError& refusal) {
         if (refusal.cause() != Errc::kNoSpace || synced || !journal_.has_busy()) throw;
         try_again = true;
@@ -57,6 +60,15 @@ void FileWriter::in_transactions(const Change& change) {
     synced = true;
     more = true;
   }
+}
+
+template <class Change>
+void FileWriter::in_transaction(const Change& change) {
+  bool nothing = false;
+  in_transactions(nothing, [&](const InodeEdit& inode, bool& /*progress*/) {
+    change(inode);
+    return false;
+  });
 }
 
 void FileWriter::check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
@@ -193,27 +205,22 @@ std::uint64_t FileWriter::write_into(ForkWriter& fork, const Extent& extent, std
   return part.size();
 }
 
-// One transaction's worth. Returns how many bytes that was.
-std::uint64_t FileWriter::write_some(std::uint64_t offset_bytes, ByteSpan bytes) {
-  std::uint64_t done = 0;
-  in_transactions([&](const InodeEdit& inode) {
-    done = 0;
+// At most so many extents in one transaction. Returns how many bytes that was; `done_steps` is how many were done
+// before one failed.
+std::uint64_t FileWriter::write_steps(std::uint64_t offset_bytes, ByteSpan bytes, unsigned steps,
+                                      unsigned& done_steps) {
+  std::uint64_t written = 0;
+  in_transactions(written, [&](const InodeEdit& inode, std::uint64_t& done) {
     ForkWriter fork(inode, Fork::kData);
-    for (unsigned i = 0; i < kExtentsAtATime && done < bytes.size() && done < kBytesAtATime; ++i) {
+    for (done_steps = 0; done_steps < steps && done < bytes.size() && done < kBytesAtATime; ++done_steps) {
       const std::uint64_t at = offset_bytes + done;
       const FileBlock block(at >> block_log());
       const auto extent = fork.next(block);
-      try {
-        if (extent && extent->file_block <= block) {
-          done += write_into(fork, *extent, at, bytes.subspan(done));
-        } else {
-          const std::uint64_t hole_end = extent ? extent->file_block.value() : limits::kMaxFileBlock;
-          done += write_hole(fork, hole_end, at, bytes.subspan(done));
-        }
-      } catch (const RefusalError& refusal) {
-        // What fitted is kept, when the failing step changed nothing yet: it allocates first.
-        if (refusal.cause() != Errc::kNoSpace || done == 0) throw;
-        break;
+      if (extent && extent->file_block <= block) {
+        done += write_into(fork, *extent, at, bytes.subspan(done));
+      } else {
+        const std::uint64_t hole_end = extent ? extent->file_block.value() : limits::kMaxFileBlock;
+        done += write_hole(fork, hole_end, at, bytes.subspan(done));
       }
     }
     InodeCore& core = inode.change_core();
@@ -222,7 +229,20 @@ std::uint64_t FileWriter::write_some(std::uint64_t offset_bytes, ByteSpan bytes)
     core.changecount += 1;
     return false;
   });
-  return done;
+  return written;
+}
+
+// One transaction's worth. A step that finds no space may have allocated before it failed, so that its transaction is
+// dropped; what comes before it is done again without it.
+std::uint64_t FileWriter::write_some(std::uint64_t offset_bytes, ByteSpan bytes) {
+  unsigned done_steps = 0;
+  try {
+    return write_steps(offset_bytes, bytes, kExtentsAtATime, done_steps);
+  } catch (const RefusalError& refusal) {
+    if (refusal.cause() != Errc::kNoSpace || done_steps == 0) throw;
+  }
+  const unsigned fitting = done_steps;
+  return write_steps(offset_bytes, bytes, fitting, done_steps);
 }
 
 void FileWriter::write(std::uint64_t offset_bytes, ByteSpan bytes) {
@@ -236,41 +256,34 @@ void FileWriter::write(std::uint64_t offset_bytes, ByteSpan bytes) {
 
 // Makes bytes that have blocks zero; holes and unwritten extents are zero already.
 void FileWriter::zero_bytes(std::uint64_t begin, std::uint64_t end) {
-  while (begin < end) {
-    in_transactions([&](const InodeEdit& inode) {
-      ForkWriter fork(inode, Fork::kData);
-      for (unsigned i = 0; i < kExtentsAtATime && begin < end; ++i) {
-        const FileBlock block(begin >> block_log());
-        const auto extent = fork.next(block);
-        if (!extent || (extent->file_block.value() << block_log()) >= end) {
-          begin = end;
-          break;
-        }
-        begin = std::max(begin, extent->file_block.value() << block_log());
-        const std::uint64_t to = std::min(end, end_of(*extent) << block_log());
-        if (extent->unwritten) {
-          begin = to;
-          continue;
-        }
-        bool shared = false;
-        const std::uint64_t run = shared_run(fork, *extent, begin >> block_log(), shared);
-        const std::uint64_t run_end =
-            std::min({to, ((begin >> block_log()) + run) << block_log(), begin + kBytesAtATime});
-        if (shared) {
-          const std::vector<std::byte> zeros(run_end - begin);
-          copy_shared(fork, *extent, begin >> block_log(), div_ceil(run_end, block_bytes()) - (begin >> block_log()),
-                      begin, zeros);
-        } else {
-          const std::uint64_t into = begin - (extent->file_block.value() << block_log());
-          journal_.device().zero(journal_.geometry().byte_of(extent->start) + into, run_end - begin,
-                                 ZeroMode::kAllocated);
-          journal_.note_data();
-        }
-        begin = run_end;
+  if (begin >= end) return;
+  in_transactions(begin, [&](const InodeEdit& inode, std::uint64_t& at) {
+    ForkWriter fork(inode, Fork::kData);
+    for (unsigned i = 0; i < kExtentsAtATime && at < end; ++i) {
+      const auto extent = fork.next(FileBlock(at >> block_log()));
+      if (!extent || (extent->file_block.value() << block_log()) >= end) return false;
+      at = std::max(at, extent->file_block.value() << block_log());
+      const std::uint64_t to = std::min(end, end_of(*extent) << block_log());
+      if (extent->unwritten) {
+        at = to;
+        continue;
       }
-      return false;
-    });
-  }
+      bool shared = false;
+      const std::uint64_t run = shared_run(fork, *extent, at >> block_log(), shared);
+      const std::uint64_t run_end = std::min({to, ((at >> block_log()) + run) << block_log(), at + kBytesAtATime});
+      if (shared) {
+        const std::vector<std::byte> zeros(run_end - at);
+        copy_shared(fork, *extent, at >> block_log(), div_ceil(run_end, block_bytes()) - (at >> block_log()), at,
+                    zeros);
+      } else {
+        const std::uint64_t into = at - (extent->file_block.value() << block_log());
+        journal_.device().zero(journal_.geometry().byte_of(extent->start) + into, run_end - at, ZeroMode::kAllocated);
+        journal_.note_data();
+      }
+      at = run_end;
+    }
+    return at < end;
+  });
 }
 
 // What lies between the old end and where a file goes on was never part of it, and must not show.
@@ -285,11 +298,10 @@ void FileWriter::zero_to_new_end(std::uint64_t end) {
 }
 
 void FileWriter::set_size(std::uint64_t size_bytes) {
-  in_transactions([&](const InodeEdit& inode) {
+  in_transaction([&](const InodeEdit& inode) {
     inode.change_core().size = size_bytes;
     stamp_times(inode, now_, {.modification = true, .change = true});
     inode.change_core().changecount += 1;
-    return false;
   });
 }
 
@@ -297,7 +309,12 @@ void FileWriter::truncate(std::uint64_t size_bytes) {
   check_range(size_bytes, 0);
   zero_to_new_end(size_bytes);
   set_size(size_bytes);
-  in_transactions([&](const InodeEdit& inode) {
+  free_behind(size_bytes);
+}
+
+void FileWriter::free_behind(std::uint64_t size_bytes) {
+  bool nothing = false;
+  in_transactions(nothing, [&](const InodeEdit& inode, bool& /*progress*/) {
     ForkWriter fork(inode, Fork::kData);
     return free_some_blocks(fork, FileBlock(div_ceil(size_bytes, block_bytes())));
   });
@@ -306,10 +323,10 @@ void FileWriter::truncate(std::uint64_t size_bytes) {
 void FileWriter::allocate(std::uint64_t offset_bytes, std::uint64_t length_bytes, Grow grow) {
   if (length_bytes == 0) throw RefusalError(Errc::kBadArgument, "an empty range cannot be allocated");
   check_range(offset_bytes, length_bytes);
-  std::uint64_t block = offset_bytes >> block_log();
+  std::uint64_t begin = offset_bytes >> block_log();
   const std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
   if (grow == Grow::kYes) zero_to_new_end(offset_bytes + length_bytes);
-  in_transactions([&](const InodeEdit& inode) {
+  in_transactions(begin, [&](const InodeEdit& inode, std::uint64_t& block) {
     ForkWriter fork(inode, Fork::kData);
     for (unsigned i = 0; i < kExtentsAtATime && block < end; ++i) {
       const auto extent = fork.next(FileBlock(block));
@@ -353,9 +370,9 @@ void FileWriter::punch(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
   } else {
     zero_bytes(offset_bytes, begin << block_log());
     zero_bytes(end << block_log(), end_bytes);
-    in_transactions([&](const InodeEdit& inode) {
+    std::uint64_t reached = begin;
+    in_transactions(reached, [&](const InodeEdit& inode, std::uint64_t& at) {
       ForkWriter fork(inode, Fork::kData);
-      std::uint64_t at = begin;
       std::uint64_t blocks_left = inode.core().reflink() ? 256 : ~0ull;
       bool more = false;
       for (unsigned i = 0; i < kExtentsAtATime; ++i) {
@@ -372,10 +389,9 @@ void FileWriter::punch(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
       return more;
     });
   }
-  in_transactions([&](const InodeEdit& inode) {
+  in_transaction([&](const InodeEdit& inode) {
     stamp_times(inode, now_, {.modification = true, .change = true});
     inode.change_core().changecount += 1;
-    return false;
   });
 }
 
@@ -385,28 +401,16 @@ void FileWriter::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, Gr
   allocate(offset_bytes, length_bytes, grow);
 }
 
-// Moves every extent from a file block on, to the front or, last one first, to the back.
+// Moves every extent from a file block on: to the front the first one first, to the back the last one.
 void FileWriter::shift(std::uint64_t from_block, std::int64_t by_blocks) {
-  std::uint64_t next = from_block;  // to the front: where the next one is looked for
-  std::uint64_t above = ~0ull;      // to the back: all from here on were moved
-  in_transactions([&](const InodeEdit& inode) {
+  const bool to_front = by_blocks < 0;
+  // To the front: where the next one is looked for. To the back: all from here on were moved.
+  std::uint64_t reached = to_front ? from_block : limits::kMaxFileBlock;
+  in_transactions(reached, [&](const InodeEdit& inode, std::uint64_t& border) {
     ForkWriter fork(inode, Fork::kData);
     for (unsigned i = 0; i < kExtentsAtATime / 2; ++i) {
-      std::optional<Extent> extent;
-      if (by_blocks < 0) {
-        extent = fork.next(FileBlock(next));
-      } else {
-        extent = above == ~0ull ? fork.last() : above == 0 ? std::nullopt : fork.find(FileBlock(above - 1));
-        if (!extent && above != ~0ull && above > from_block) {
-          // The last one before `above`: holes are found by looking from the front.
-          for (auto each = fork.next(FileBlock(from_block)); each && each->file_block.value() < above;
-               each = fork.next(FileBlock(end_of(*each)))) {
-            extent = each;
-          }
-        }
-        if (extent && end_of(*extent) <= from_block) extent.reset();
-      }
-      if (!extent) return false;
+      const auto extent = to_front ? fork.next(FileBlock(border)) : fork.before(FileBlock(border));
+      if (!extent || end_of(*extent) <= from_block) return false;
       Extent part = *extent;
       if (part.file_block.value() < from_block) {
         const std::uint64_t cut = from_block - part.file_block.value();
@@ -414,25 +418,26 @@ void FileWriter::shift(std::uint64_t from_block, std::int64_t by_blocks) {
         part.start = part.start + cut;
         part.length_blocks -= static_cast<std::uint32_t>(cut);
       }
-      if (by_blocks < 0) {
-        next = end_of(part);
-      } else {
-        above = part.file_block.value();
-      }
-      (void)fork.remove(part.file_block, part.length_blocks);
-      Extent moved = part;
-      moved.file_block = FileBlock(part.file_block.value() + static_cast<std::uint64_t>(by_blocks));
-      const Geometry& geometry = journal_.geometry();
-      Group group(inode.transaction(), geometry.ag_of(part.start));
-      const GroupExtent blocks{.start = geometry.ag_block_of(part.start), .length_blocks = part.length_blocks};
-      FreeSpace(group).fill_list();
-      ReverseMap(group).remove(blocks, fork.owner_of(part));
-      FreeSpace(group).fill_list();
-      ReverseMap(group).add(blocks, fork.owner_of(moved));
-      fork.add(moved);
+      border = to_front ? end_of(part) : part.file_block.value();
+      move_extent(fork, part, FileBlock(part.file_block.value() + static_cast<std::uint64_t>(by_blocks)));
     }
     return true;
   });
+}
+
+// The blocks stay; where in the file they are changes.
+void FileWriter::move_extent(ForkWriter& fork, const Extent& extent, FileBlock to) {
+  const Geometry& geometry = journal_.geometry();
+  Extent moved = extent;
+  moved.file_block = to;
+  (void)fork.remove(extent.file_block, extent.length_blocks);
+  Group group(fork.inode().transaction(), geometry.ag_of(extent.start));
+  const GroupExtent blocks{.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks};
+  FreeSpace(group).fill_list();
+  ReverseMap(group).remove(blocks, fork.owner_of(extent));
+  FreeSpace(group).fill_list();
+  ReverseMap(group).add(blocks, fork.owner_of(moved));
+  fork.add(moved);
 }
 
 void FileWriter::collapse(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
@@ -463,26 +468,20 @@ void FileWriter::insert(std::uint64_t offset_bytes, std::uint64_t length_bytes) 
     throw RefusalError(Errc::kBadArgument, "a hole is opened in whole blocks inside the file");
   }
   // Nothing behind the end may be pushed past the largest file.
-  in_transactions([&](const InodeEdit& inode) {
-    ForkWriter fork(inode, Fork::kData);
-    return free_some_blocks(fork, FileBlock(div_ceil(size, block_bytes())));
-  });
+  free_behind(size);
   set_size(size + length_bytes);
   shift(offset_bytes >> block_log(), static_cast<std::int64_t>(length_bytes >> block_log()));
 }
 
 void FileWriter::unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
   check_range(offset_bytes, length_bytes);
-  std::uint64_t block = offset_bytes >> block_log();
+  std::uint64_t begin = offset_bytes >> block_log();
   const std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
-  in_transactions([&](const InodeEdit& inode) {
+  in_transactions(begin, [&](const InodeEdit& inode, std::uint64_t& block) {
     ForkWriter fork(inode, Fork::kData);
     for (unsigned i = 0; i < kExtentsAtATime && block < end; ++i) {
       const auto extent = fork.next(FileBlock(block));
-      if (!extent || extent->file_block.value() >= end) {
-        block = end;
-        break;
-      }
+      if (!extent || extent->file_block.value() >= end) return false;
       block = std::max(block, extent->file_block.value());
       bool shared = false;
       const std::uint64_t run = std::min({shared_run(fork, *extent, block, shared), end - block,

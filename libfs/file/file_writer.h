@@ -49,14 +49,20 @@ class FileWriter {
   void unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
  private:
-  /// One transaction: `change` says whether there is more to do; false also drops it when `changed` stays false.
+  /// Calls `change(inode, progress)` in one transaction after another until it says that there is no more to do. What
+  /// it makes of `progress` counts once its transaction is committed.
+  template <class Progress, class Change>
+  void in_transactions(Progress& progress, const Change& change);
+  /// The same, of what is done in one.
   template <class Change>
-  void in_transactions(const Change& change);
+  void in_transaction(const Change& change);
 
   [[nodiscard]] std::uint32_t block_log() const { return journal_.geometry().block_log; }
   [[nodiscard]] std::uint64_t block_bytes() const { return journal_.geometry().block_bytes; }
   void check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   [[nodiscard]] std::uint64_t write_some(std::uint64_t offset_bytes, ByteSpan bytes);
+  [[nodiscard]] std::uint64_t write_steps(std::uint64_t offset_bytes, ByteSpan bytes, unsigned steps,
+                                          unsigned& done_steps);
   [[nodiscard]] std::uint64_t write_into(ForkWriter& fork, const Extent& extent, std::uint64_t offset_bytes,
                                          ByteSpan bytes);
   [[nodiscard]] std::uint64_t write_hole(ForkWriter& fork, std::uint64_t hole_end, std::uint64_t offset_bytes,
@@ -71,7 +77,9 @@ class FileWriter {
   void zero_bytes(std::uint64_t begin, std::uint64_t end);
   void zero_to_new_end(std::uint64_t end);
   void set_size(std::uint64_t size_bytes);
+  void free_behind(std::uint64_t size_bytes);
   void shift(std::uint64_t from_block, std::int64_t by_blocks);
+  void move_extent(ForkWriter& fork, const Extent& extent, FileBlock to);
 
   Journal& journal_;
   InodeNumber ino_;

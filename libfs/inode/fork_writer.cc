@@ -140,6 +140,21 @@ std::optional<Extent> ForkWriter::find(FileBlock block) {
   return extent && extent->file_block <= block ? extent : std::nullopt;
 }
 
+std::optional<Extent> ForkWriter::before(FileBlock block) {
+  if (block.value() == 0) return std::nullopt;
+  if (!is_tree()) {
+    std::optional<Extent> found;
+    for (const Extent& extent : inline_extents()) {
+      if (extent.file_block < block) found = extent;
+    }
+    return found;
+  }
+  Btree map = tree();
+  const be64 key = key_of(block - 1);
+  if (!map.find_at_most(std::as_bytes(std::span(&key, 1)))) return std::nullopt;
+  return Extent::decode(view<ExtentRecord>(map.record()));
+}
+
 std::optional<Extent> ForkWriter::last() {
   if (!is_tree()) {
     const std::vector<Extent> extents = inline_extents();

@@ -33,9 +33,11 @@ class ForkWriter {
   [[nodiscard]] Fork fork() const { return fork_; }
   [[nodiscard]] std::uint64_t extent_count() const { return xdax::extent_count(inode_.core(), fork_); }
 
-  /// The extent that maps `block`, the first one that ends behind it, and the last one. Throw CorruptionError, IoError.
+  /// The extent that maps `block`, the first one that ends behind it, the last one that starts before it, and the last
+  /// one of all. Throw CorruptionError, IoError.
   [[nodiscard]] std::optional<Extent> find(FileBlock block);
   [[nodiscard]] std::optional<Extent> next(FileBlock block);
+  [[nodiscard]] std::optional<Extent> before(FileBlock block);
   [[nodiscard]] std::optional<Extent> last();
 
   /// Maps what was a hole. The extent's blocks are in use by now. Throws RefusalError (kNoSpace) when the map cannot
