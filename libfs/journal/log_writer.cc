@@ -12,8 +12,9 @@ namespace xdax {
 namespace {
 
 constexpr std::uint32_t kUnmountTransaction = 0xb0c0d0d0;  // any number: no other operation is in the record
-constexpr std::uint32_t kStaleBytes = 2u << 20;            // eight records of the greatest length
-constexpr std::uint32_t kLeastRecordBytes = 16u << 10;     // no mount has smaller ones
+// Eight records of the greatest length.
+constexpr std::uint32_t kStaleBlocks = (2u << 20) / kBasicBlockBytes;
+constexpr std::uint32_t kLeastRecordBytes = 16u << 10;  // no mount has smaller ones
 constexpr std::size_t kRecordsInFlight = 8;
 constexpr std::uint64_t kLargeLogBytes = 8ull << 20;
 
@@ -150,6 +151,8 @@ void LogWriter::write_transaction(std::span<const LogItem> items, Lsn tail) {
   }
   add_operation(log_op_flags::kCommit, {});
 
+  clear_unfinished(tail);
+  unfinished_blocks_ = records_.size() * (record_bytes_ / kBasicBlockBytes);
   Lsn at = head_;
   std::uint32_t previous = previous_;
   std::size_t in_flight = 0;
@@ -166,11 +169,21 @@ void LogWriter::write_transaction(std::span<const LogItem> items, Lsn tail) {
   }
   device_.persist();
   records_.clear();
+  unfinished_blocks_ = 0;
   previous_ = previous;
   head_ = at;
 }
 
+// Records of an attempt that failed are of this turn: behind a shorter second attempt a reader would go on with them.
+void LogWriter::clear_unfinished(Lsn tail) {
+  if (unfinished_blocks_ == 0) return;
+  write_blank(head_, std::min(unfinished_blocks_, log_blocks() - used_blocks(tail)), tail);
+  device_.persist();
+  unfinished_blocks_ = 0;
+}
+
 void LogWriter::write_unmount(bool clear) {
+  clear_unfinished(head_);
   const std::uint32_t size = std::max(unit_bytes_, limits::kLogBytesPerHeader);
   const std::uint32_t header_bytes = log_header_blocks(size) * kBasicBlockBytes;
   std::vector<std::byte> record(round_up(header_bytes + kBasicBlockBytes, unit_bytes_));
@@ -195,19 +208,20 @@ void LogWriter::write_unmount(bool clear) {
   const Lsn tail = head_;
   previous_ = head_.block;
   head_ = ring_.after(head_, blocks);
-  if (clear) write_blank(head_, place_.blocks - std::min(place_.blocks, blocks + 1), tail);
+  if (clear) write_blank(head_, std::min(kStaleBlocks, place_.blocks - std::min(place_.blocks, blocks + 1)), tail);
 }
 
 void LogWriter::clear_ahead(Lsn tail) {
-  write_blank(head_, static_cast<std::uint32_t>(log_blocks() - used_blocks(tail)), tail);
+  write_blank(head_, std::min<std::uint64_t>(kStaleBlocks, log_blocks() - used_blocks(tail)), tail);
   device_.persist();
 }
 
 // Headers without data, of the turn before (0 in the first one, as a mount does it): nothing there can be taken for a
 // record that follows.
-void LogWriter::write_blank(Lsn at, std::uint32_t most_blocks, Lsn tail) {
-  for (std::uint32_t left = std::min(kStaleBytes / kBasicBlockBytes, most_blocks); left > 0;) {
-    const std::uint32_t run = std::min(left, place_.blocks - at.block);
+void LogWriter::write_blank(Lsn at, std::uint64_t blocks, Lsn tail) {
+  for (std::uint64_t left = blocks; left > 0;) {
+    const auto run =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>({left, place_.blocks - at.block, kStaleBlocks}));
     const std::uint32_t before = at.cycle - 1 == LogRecordHeader::kMagic ? at.cycle - 2 : at.cycle - 1;
     std::vector<std::byte> blank(std::size_t{run} * kBasicBlockBytes);
     for (std::uint32_t i = 0; i < run; ++i) {

@@ -61,7 +61,8 @@ class LogWriter {
   /// Returns where the next record goes.
   [[nodiscard]] Lsn seal_record(Record& record, Lsn at, Lsn tail, std::uint32_t previous, std::uint32_t size) const;
   void write(std::uint32_t first, ByteSpan bytes);
-  void write_blank(Lsn at, std::uint32_t most_blocks, Lsn tail);
+  void write_blank(Lsn at, std::uint64_t blocks, Lsn tail);
+  void clear_unfinished(Lsn tail);
 
   Device& device_;
   LogPlace place_;
@@ -72,6 +73,8 @@ class LogWriter {
   std::uint32_t header_bytes_;
   std::uint32_t previous_ = LogRecordHeader::kNoPrevious;
   std::uint32_t tid_ = 0;
+  /// Blocks ahead of the head that an attempt which failed may have written.
+  std::uint64_t unfinished_blocks_ = 0;
   std::vector<Record> records_;  ///< of the transaction being written
 };
 
