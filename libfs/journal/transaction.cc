@@ -66,14 +66,13 @@ ByteSpan Transaction::read(const BlockPlace& place, const MetadataIdentity& iden
   const auto own = blocks_.find(place.byte);
   if (own != blocks_.end()) return change(place, identity);
   const auto seen = read_.find(place.byte);
-  if (seen != read_.end() && seen->second->size() == place.length_bytes) {
-    // Held by this transaction since it was verified; still of the same kind, or the cache objects.
-    return *seen->second;
+  if (seen != read_.end() && seen->second.version->size() == place.length_bytes && seen->second.identity == identity) {
+    return *seen->second.version;
   }
   Version version = journal_.cache().read(place, identity);
   const ByteSpan bytes = *version;
   seen_.push_back(version);
-  read_.insert_or_assign(place.byte, std::move(version));
+  read_.insert_or_assign(place.byte, Seen{.identity = identity, .version = std::move(version)});
   return bytes;
 }
 
@@ -160,7 +159,6 @@ std::vector<std::pair<FsBlock, std::uint32_t>> Transaction::available(FsBlock st
     }
     parts = std::move(left);
   }
-  if (parts.size() != 1 || parts[0] != std::pair(start, length)) passed_over_busy_ = true;
   return parts;
 }
 

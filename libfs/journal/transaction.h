@@ -53,9 +53,6 @@ class Transaction {
   void freed(FsBlock start, std::uint32_t length_blocks) { freed_.emplace_back(start, length_blocks); }
   /// Parts of an extent of free space that may be handed out.
   [[nodiscard]] std::vector<std::pair<FsBlock, std::uint32_t>> available(FsBlock start, std::uint32_t length) const;
-  /// Whether space was passed over because it is busy: after a Journal::sync() there may be more.
-  [[nodiscard]] bool passed_over_busy() const { return passed_over_busy_; }
-
   /// The counters of the superblock as this transaction leaves them.
   [[nodiscard]] SummaryCounters counters() const;
   [[nodiscard]] CounterChange& counter_change() { return counters_; }
@@ -79,12 +76,15 @@ class Transaction {
   bool open_ = true;
   std::map<std::uint64_t, Block> blocks_;
   std::vector<Version> seen_;  ///< keeps what was only read alive
-  std::map<std::uint64_t, Version> read_;
+  struct Seen {
+    MetadataIdentity identity;
+    Version version;
+  };
+  std::map<std::uint64_t, Seen> read_;
   std::vector<NewInodes> new_inodes_;
   std::vector<LogItem> notes_;
   std::vector<std::pair<FsBlock, std::uint32_t>> freed_;
   CounterChange counters_;
-  mutable bool passed_over_busy_ = false;
   std::unique_ptr<View> view_;
 };
 
