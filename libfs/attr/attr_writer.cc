@@ -12,7 +12,7 @@
 #include "libfs/format/attr_leaf.h"
 #include "libfs/format/attr_shortform.h"
 #include "libfs/format/da_hash.h"
-#include "libfs/format/superblock.h"
+#include "libfs/journal/superblock_edit.h"
 
 namespace xdax {
 namespace {
@@ -77,12 +77,9 @@ void AttrWriter::check_mode(const AttrName& name, bool found, SetMode mode) cons
 // The filesystem has had attributes: older kernels look for them only then.
 void AttrWriter::note_in_superblock() {
   Transaction& transaction = inode_.transaction();
-  const BlockPlace place{.byte = 0, .length_bytes = inode_.geometry().sector_bytes};
-  const MetadataIdentity identity{.kind = MetadataKind::kSuperblock, .owner = {}, .file_block = {}};
-  const std::uint16_t versionnum = view<Superblock>(transaction.read(place, identity)).versionnum;
+  const std::uint16_t versionnum = read_superblock(transaction).versionnum;
   if ((versionnum & version_bits::kAttr) != 0) return;
-  mutable_view<Superblock>(transaction.change(place, identity)).versionnum =
-      static_cast<std::uint16_t>(versionnum | version_bits::kAttr);
+  change_superblock(transaction).versionnum = static_cast<std::uint16_t>(versionnum | version_bits::kAttr);
 }
 
 // In the inode, or nowhere yet.

@@ -1,7 +1,10 @@
 #include "libfs/inode/inactivate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "libfs/base/error.h"
 #include "libfs/inode/inode_allocator.h"
 #include "libfs/inode/inode_edit.h"
 #include "libfs/inode/unlinked.h"
@@ -80,6 +83,26 @@ void inactivate(Journal& journal, InodeNumber ino) {
   remove_unlinked(transaction, ino);
   InodeAllocator(transaction).free(ino);
   transaction.commit();
+}
+
+// Whoever is freed leaves its list, so that every turn makes one shorter.
+std::uint64_t free_unlinked(Journal& journal, AgNumber ag) {
+  for (std::uint64_t freed = 0;; ++freed) {
+    std::optional<InodeNumber> ino;
+    {
+      Transaction transaction(journal);
+      ino = first_unlinked(transaction, ag);
+      if (!ino) return freed;
+      const InodeEdit inode(transaction, *ino);
+      inode.require_allocated();
+      if (inode.core().nlink != 0) {
+        throw CorruptionError(Errc::kBadStructure,
+                              fmt::format("{}: inode {} is on the list of unlinked inodes, but has {} links",
+                                          journal.device().name(), ino->value(), inode.core().nlink.get()));
+      }
+    }
+    inactivate(journal, *ino);
+  }
 }
 
 }  // namespace xdax

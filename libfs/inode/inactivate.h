@@ -17,4 +17,8 @@ namespace xdax {
 /// Frees an inode that is on the list of unlinked inodes, with all it has. Throws CorruptionError, IoError.
 void inactivate(Journal& journal, InodeNumber ino);
 
+/// Frees every inode on the lists of a group and returns how many that were. Throws CorruptionError for one that has
+/// links, before it is touched, and for a list that does not end; IoError.
+std::uint64_t free_unlinked(Journal& journal, AgNumber ag);
+
 }  // namespace xdax

@@ -6,8 +6,8 @@
 
 #include "libfs/base/error.h"
 #include "libfs/base/math.h"
-#include "libfs/format/superblock.h"
 #include "libfs/inode/inode_edit.h"
+#include "libfs/journal/superblock_edit.h"
 #include "libfs/space/free_space.h"
 
 namespace xdax {
@@ -301,7 +301,9 @@ void InodeAllocator::free(InodeNumber ino) {
   const InodeEdit inode(transaction_, ino);
   const MutableByteSpan bytes = inode.change();
   const InodeCore old = view<InodeCore>(bytes);
-  XDAX_ASSERT(old.nblocks == 0 && data_extent_count(old) == 0 && attr_extent_count(old) == 0);
+  if (old.nblocks != 0 || data_extent_count(old) != 0 || attr_extent_count(old) != 0) {
+    corrupt(geometry.ag_of(ino), geometry.ag_inode_of(ino), "counts blocks, but has none");
+  }
   std::fill(bytes.begin(), bytes.end(), std::byte{0});
   auto& core = mutable_view<InodeCore>(bytes);
   core.magic = InodeCore::kMagic;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unordered_set>
+
 #include "libfs/base/error.h"
 #include "libfs/inode/inode_edit.h"
 
@@ -38,10 +40,12 @@ void remove_unlinked(Transaction& transaction, InodeNumber ino) {
   if (at == own) {
     group.change_agi().unlinked[bucket_of(own)] = next;
   } else {
-    // No list is longer than there are inodes.
-    for (std::uint64_t steps = 0;; ++steps) {
-      if (at == kNullAgInode || !geometry.valid_ag_inode(ag, at) || steps > group.agi().count)
+    // A list that comes back to where it was has no end.
+    std::unordered_set<std::uint32_t> visited;
+    for (;;) {
+      if (at == kNullAgInode || !geometry.valid_ag_inode(ag, at) || !visited.insert(at.value()).second) {
         corrupt(transaction, ino);
+      }
       const InodeEdit before(transaction, geometry.inode_number(ag, at));
       const AgInode following{before.core().next_unlinked};
       if (following == own) {

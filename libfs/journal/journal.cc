@@ -7,6 +7,7 @@
 
 #include "libfs/base/error.h"
 #include "libfs/format/superblock.h"
+#include "libfs/journal/superblock_edit.h"
 #include "libfs/journal/transaction.h"
 
 namespace xdax {
@@ -80,8 +81,7 @@ void Journal::close() {
   if (closed_) return;
   {
     Transaction transaction(*this);
-    auto& superblock = mutable_view<Superblock>(
-        transaction.change({.byte = 0, .length_bytes = geometry_.sector_bytes}, {.kind = MetadataKind::kSuperblock}));
+    Superblock& superblock = change_superblock(transaction);
     superblock.icount = counters_.inodes;
     superblock.ifree = counters_.free_inodes;
     superblock.fdblocks = counters_.free_blocks;

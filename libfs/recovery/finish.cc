@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "libfs/base/error.h"
-#include "libfs/format/superblock.h"
 #include "libfs/inode/fork_writer.h"
 #include "libfs/inode/inactivate.h"
 #include "libfs/inode/unlinked.h"
+#include "libfs/journal/superblock_edit.h"
 #include "libfs/space/refcount.h"
 
 namespace xdax {
@@ -52,36 +52,20 @@ LogItem done_item(LogItemType type, std::uint64_t id) {
   return {.type = type, .regions = {region_of(done)}};
 }
 
-// This one repeats the extents.
-LogItem freed_item(std::uint64_t id, const std::vector<Extent64>& extents) {
-  ExtentsLogFormat done{};
-  done.type = static_cast<std::uint16_t>(LogItemType::kEfd);
-  done.size = std::uint16_t{1};
-  done.nextents = static_cast<std::uint32_t>(extents.size());
-  done.id = id;
-  LogRegion region = region_of(done);
-  for (const Extent64& extent : extents) {
-    LoggedExtent logged{};
-    logged.start = extent.start.value();
-    logged.len = extent.length_blocks;
-    const LogRegion bytes = region_of(logged);
+// An item that lists extents: an intent, or an EFD, which repeats those of its intent.
+template <class Each>
+LogItem item_of(LogItemType type, std::uint64_t id, const std::vector<Each>& extents) {
+  ExtentsLogFormat format{};
+  format.type = static_cast<std::uint16_t>(type);
+  format.size = std::uint16_t{1};
+  format.nextents = static_cast<std::uint32_t>(extents.size());
+  format.id = id;
+  LogRegion region = region_of(format);
+  for (const Each& extent : extents) {
+    const LogRegion bytes = region_of(extent);
     region.insert(region.end(), bytes.begin(), bytes.end());
   }
-  return {.type = LogItemType::kEfd, .regions = {std::move(region)}};
-}
-
-LogItem refcount_intent(std::uint64_t id, const std::vector<LoggedRefcount>& changes) {
-  ExtentsLogFormat intent{};
-  intent.type = static_cast<std::uint16_t>(LogItemType::kCui);
-  intent.size = std::uint16_t{1};
-  intent.nextents = static_cast<std::uint32_t>(changes.size());
-  intent.id = id;
-  LogRegion region = region_of(intent);
-  for (const LoggedRefcount& change : changes) {
-    const LogRegion bytes = region_of(change);
-    region.insert(region.end(), bytes.begin(), bytes.end());
-  }
-  return {.type = LogItemType::kCui, .regions = {std::move(region)}};
+  return {.type = type, .regions = {std::move(region)}};
 }
 
 ExtentOwner owner_of(const LoggedMapping& mapping, bool unwritten) {
@@ -172,9 +156,11 @@ FinishCounts Finisher::run() {
   journal_.release_log();
   for (std::uint32_t i = 0; i < journal_.geometry().ag_count; ++i) {
     free_staged(AgNumber(i));
-    free_unlinked(AgNumber(i));
+    counts_.inodes += free_unlinked(journal_, AgNumber(i));
   }
-  have_quota_counted();
+  // What was freed belonged to somebody.
+  Transaction transaction(journal_);
+  if (have_quota_counted(transaction)) transaction.commit();
   return std::move(counts_);
 }
 
@@ -195,11 +181,14 @@ void Finisher::intent(const LogItem& item) {
 // blocks of trees are still in it.
 void Finisher::free_extents(const LogItem& item) {
   Transaction transaction(journal_);
-  const std::vector<Extent64> extents = extents_to_free(item);
-  for (const Extent64& extent : extents) {
+  std::vector<LoggedExtent> freed;
+  for (const Extent64& extent : extents_to_free(item)) {
     Allocator(transaction).free(extent, {.owner = rmap::kOwnerUnknown, .offset = 0});
+    LoggedExtent& logged = freed.emplace_back(LoggedExtent{});
+    logged.start = extent.start.value();
+    logged.len = extent.length_blocks;
   }
-  transaction.note(freed_item(id_of(item), extents));
+  transaction.note(item_of(LogItemType::kEfd, id_of(item), freed));
   transaction.commit();
 }
 
@@ -235,7 +224,7 @@ void Finisher::change_refcounts(const LogItem& item) {
     transaction.note(done_item(LogItemType::kCud, id));
     if (!left.empty()) {
       id = new_id();
-      transaction.note(refcount_intent(id, left));
+      transaction.note(item_of(LogItemType::kCui, id, left));
     }
     transaction.commit();
   }
@@ -287,38 +276,6 @@ void Finisher::free_staged(AgNumber ag) {
     transaction.commit();
     ++counts_.staged_extents;
   }
-}
-
-void Finisher::free_unlinked(AgNumber ag) {
-  for (;;) {
-    std::optional<InodeNumber> ino;
-    {
-      Transaction transaction(journal_);
-      ino = first_unlinked(transaction, ag);
-      if (!ino) return;
-      const InodeEdit inode(transaction, *ino);
-      inode.require_allocated();
-      if (inode.core().nlink != 0) {
-        throw CorruptionError(Errc::kBadStructure,
-                              fmt::format("{}: inode {} is on the list of unlinked inodes, but has {} links",
-                                          journal_.device().name(), ino->value(), inode.core().nlink.get()));
-      }
-    }
-    inactivate(journal_, *ino);
-    ++counts_.inodes;
-  }
-}
-
-// What was freed belonged to somebody. The next mount that knows quota counts anew.
-void Finisher::have_quota_counted() {
-  Transaction transaction(journal_);
-  const BlockPlace place{.byte = 0, .length_bytes = journal_.geometry().sector_bytes};
-  const MetadataIdentity identity{.kind = MetadataKind::kSuperblock, .owner = {}, .file_block = {}};
-  const std::uint16_t flags = view<Superblock>(transaction.read(place, identity)).qflags;
-  if ((flags & quota_flags::kCounted) == 0) return;
-  mutable_view<Superblock>(transaction.change(place, identity)).qflags =
-      static_cast<std::uint16_t>(flags & ~quota_flags::kCounted);
-  transaction.commit();
 }
 
 std::uint64_t Finisher::new_id() {

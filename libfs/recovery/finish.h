@@ -47,8 +47,6 @@ class Finisher {
   void change_refcounts(const LogItem& item);
   void change_extent_maps(const LogItem& item);
   void free_staged(AgNumber ag);
-  void free_unlinked(AgNumber ag);
-  void have_quota_counted();
   [[nodiscard]] std::uint64_t new_id();
 
   Journal& journal_;

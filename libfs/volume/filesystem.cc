@@ -7,9 +7,8 @@
 #include <random>
 
 #include "libfs/base/error.h"
-#include "libfs/format/superblock.h"
 #include "libfs/inode/inactivate.h"
-#include "libfs/inode/unlinked.h"
+#include "libfs/journal/superblock_edit.h"
 #include "libfs/space/free_space.h"
 
 namespace xdax {
@@ -18,9 +17,6 @@ namespace {
 // What a kernel keeps back for conversions: a twentieth of space, at most this many blocks.
 constexpr std::uint64_t kMostPoolBlocks = 8192;
 constexpr std::uint64_t kPoolPart = 20;
-
-// Quota counts of users, groups and projects are known to be right.
-constexpr std::uint16_t kQuotaChecked = 0x0004 | 0x0100 | 0x0400;
 
 Timestamp clock_now() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -53,19 +49,12 @@ std::unique_ptr<Filesystem> Filesystem::open(Device& device, const FilesystemOpt
     // What a crash left without a name, where nobody freed it since.
     const MutexLock operation(filesystem->operations_);
     for (std::uint32_t i = 0; i < filesystem->geometry_->ag_count; ++i) {
-      for (;;) {
-        std::optional<InodeNumber> ino;
-        {
-          Transaction transaction(*filesystem->journal_);
-          ino = first_unlinked(transaction, AgNumber(i));
-        }
-        if (!ino) break;
-        inactivate(*filesystem->journal_, *ino);
-      }
+      free_unlinked(*filesystem->journal_, AgNumber(i));
     }
   }
   filesystem->tell_space();
-  filesystem->mark_quota_for_recheck();
+  Transaction transaction(*filesystem->journal_);
+  if (have_quota_counted(transaction)) transaction.commit();
   return filesystem;
 }
 
@@ -80,18 +69,10 @@ void Filesystem::tell_space() {
   journal_->set_usable(usable, std::min(geometry_->data_blocks / kPoolPart, kMostPoolBlocks));
 }
 
-// Blocks and inodes come and go here without being counted: a mount with quota counts them again.
-void Filesystem::mark_quota_for_recheck() {
+SummaryCounters Filesystem::counters() {
   Transaction transaction(*journal_);
-  const BlockPlace place{.byte = 0, .length_bytes = geometry_->sector_bytes};
-  const MetadataIdentity identity{.kind = MetadataKind::kSuperblock};
-  if ((view<Superblock>(transaction.read(place, identity)).qflags & kQuotaChecked) == 0) return;
-  auto& superblock = mutable_view<Superblock>(transaction.change(place, identity));
-  superblock.qflags = static_cast<std::uint16_t>(superblock.qflags & ~kQuotaChecked);
-  commit(transaction);
+  return transaction.counters();
 }
-
-SummaryCounters Filesystem::counters() const { return journal_->counters(); }
 
 void Filesystem::sync() {
   const MutexLock operation(operations_);
@@ -121,8 +102,11 @@ void Filesystem::commit(Transaction& transaction) {
   transaction.commit();
 }
 
-FileWriter Filesystem::file(InodeNumber ino) {
-  return {*journal_, ino, now(), [this](Transaction& transaction) { commit(transaction); }};
+void Filesystem::change_file(InodeNumber ino, const std::function<void(FileWriter&)>& change) {
+  const MutexLock operation(operations_);
+  require_regular(ino);
+  FileWriter writer(*journal_, ino, now(), [this](Transaction& transaction) { commit(transaction); });
+  change(writer);
 }
 
 void Filesystem::require_regular(InodeNumber ino) {
@@ -149,52 +133,29 @@ std::size_t Filesystem::read(InodeNumber ino, std::uint64_t offset_bytes, Mutabl
 }
 
 void Filesystem::write(InodeNumber ino, std::uint64_t offset_bytes, ByteSpan bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).write(offset_bytes, bytes);
+  change_file(ino, [&](FileWriter& file) { file.write(offset_bytes, bytes); });
 }
-
 void Filesystem::truncate(InodeNumber ino, std::uint64_t size_bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).truncate(size_bytes);
+  change_file(ino, [&](FileWriter& file) { file.truncate(size_bytes); });
 }
-
 void Filesystem::allocate(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                           FileWriter::Grow grow) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).allocate(offset_bytes, length_bytes, grow);
+  change_file(ino, [&](FileWriter& file) { file.allocate(offset_bytes, length_bytes, grow); });
 }
-
 void Filesystem::punch(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).punch(offset_bytes, length_bytes);
+  change_file(ino, [&](FileWriter& file) { file.punch(offset_bytes, length_bytes); });
 }
-
 void Filesystem::zero(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes, FileWriter::Grow grow) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).zero(offset_bytes, length_bytes, grow);
+  change_file(ino, [&](FileWriter& file) { file.zero(offset_bytes, length_bytes, grow); });
 }
-
 void Filesystem::collapse(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).collapse(offset_bytes, length_bytes);
+  change_file(ino, [&](FileWriter& file) { file.collapse(offset_bytes, length_bytes); });
 }
-
 void Filesystem::insert(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).insert(offset_bytes, length_bytes);
+  change_file(ino, [&](FileWriter& file) { file.insert(offset_bytes, length_bytes); });
 }
-
 void Filesystem::unshare(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  const MutexLock operation(operations_);
-  require_regular(ino);
-  file(ino).unshare(offset_bytes, length_bytes);
+  change_file(ino, [&](FileWriter& file) { file.unshare(offset_bytes, length_bytes); });
 }
 
 }  // namespace xdax

@@ -67,7 +67,7 @@ class Filesystem {
 
   [[nodiscard]] const Geometry& geometry() const { return *geometry_; }
   [[nodiscard]] InodeNumber root() const { return geometry_->root_inode; }
-  [[nodiscard]] SummaryCounters counters() const;
+  [[nodiscard]] SummaryCounters counters();
 
   /// Everything done before the call is durable when it returns. Throws IoError; it may be called again then.
   void sync();
@@ -134,7 +134,7 @@ class Filesystem {
   template <class Change>
   auto change(const Change& change);
   [[nodiscard]] Timestamp now() const { return options_.clock(); }
-  [[nodiscard]] FileWriter file(InodeNumber ino);
+  void change_file(InodeNumber ino, const std::function<void(FileWriter&)>& change);
   void require_regular(InodeNumber ino);
   InodeNumber make(InodeNumber directory, std::string_view name, std::uint16_t mode, std::uint32_t rdev,
                    const NewFile& file, const std::function<void(const InodeEdit&)>& fill);
@@ -148,7 +148,6 @@ class Filesystem {
   void reap() XDAX_REQUIRES(operations_);
   [[nodiscard]] bool is_below(Transaction& transaction, InodeNumber directory, InodeNumber ancestor);
   void tell_space();
-  void mark_quota_for_recheck();
 
   Device& device_;
   std::unique_ptr<const Geometry> geometry_;

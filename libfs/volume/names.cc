@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "libfs/base/error.h"
 #include "libfs/dir/directory_writer.h"
@@ -21,6 +22,15 @@ void require_in_use(const InodeEdit& inode) {
   if (inode.core().allocated()) return;
   throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}",
                                                   inode.transaction().journal().device().name(), inode.ino().value()));
+}
+
+// A name that may be taken away.
+DirItem removable(DirectoryWriter& directory, std::string_view name) {
+  auto item = directory.lookup(name);
+  if (!item || item->dots()) {
+    throw RefusalError(Errc::kNotFound, fmt::format("there is no \"{}\" to remove", name));
+  }
+  return *std::move(item);
 }
 
 void change_links(const InodeEdit& inode, std::int32_t by) {
@@ -237,23 +247,19 @@ void Filesystem::unlink(InodeNumber directory, std::string_view name) {
   const MutexLock operation(operations_);
   const auto last = change([&](Transaction& transaction) {
     DirectoryWriter writer(transaction, directory);
-    const auto item = writer.lookup(name);
-    if (!item || item->dots()) {
-      throw RefusalError(Errc::kNotFound,
-                         fmt::format("{}: directory {} has no \"{}\"", device_.name(), directory.value(), name));
-    }
-    const InodeEdit inode(transaction, item->ino);
-    require_in_use(inode);
+    const DirItem item = removable(writer, name);
+    const InodeEdit inode(transaction, item.ino);
+    inode.require_allocated();
     if (inode.type() == FileType::kDirectory) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), name));
     }
     writer.remove(name);
-    forget_parent(inode, directory, item->name);
+    forget_parent(inode, directory, item.name);
     const InodeEdit parent(transaction, directory);
     stamp_times(parent, now(), {.modification = true});
     note_change(parent, now());
     drop_link(transaction, inode);
-    return inode.core().nlink == 0 ? std::optional(item->ino) : std::nullopt;
+    return inode.core().nlink == 0 ? std::optional(item.ino) : std::nullopt;
   });
   if (last) gone(*last);
 }
@@ -262,35 +268,31 @@ void Filesystem::remove_directory(InodeNumber directory, std::string_view name) 
   const MutexLock operation(operations_);
   const InodeNumber removed = change([&](Transaction& transaction) {
     DirectoryWriter writer(transaction, directory);
-    const auto item = writer.lookup(name);
-    if (!item || item->dots()) {
-      throw RefusalError(Errc::kNotFound,
-                         fmt::format("{}: directory {} has no \"{}\"", device_.name(), directory.value(), name));
-    }
-    const InodeEdit inode(transaction, item->ino);
+    const DirItem item = removable(writer, name);
+    const InodeEdit inode(transaction, item.ino);
     if (inode.type() != FileType::kDirectory) {
       throw RefusalError(Errc::kNotDirectory, fmt::format("{}: \"{}\" is not a directory", device_.name(), name));
     }
-    if (!DirectoryWriter(transaction, item->ino).empty()) {
+    if (!DirectoryWriter(transaction, item.ino).empty()) {
       throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), name));
     }
     writer.remove(name);
-    forget_parent(inode, directory, item->name);
+    forget_parent(inode, directory, item.name);
     const InodeEdit parent(transaction, directory);
     change_links(parent, -1);
     stamp_times(parent, now(), {.modification = true});
     note_change(parent, now());
     change_links(inode, -1);
     drop_link(transaction, inode);
-    return item->ino;
+    return item.ino;
   });
   gone(removed);
 }
 
 // Whether `directory` is `ancestor` or lies somewhere in it.
 bool Filesystem::is_below(Transaction& transaction, InodeNumber directory, InodeNumber ancestor) {
-  // No path is longer than there are inodes.
-  for (std::uint64_t steps = 0; steps <= transaction.counters().inodes; ++steps) {
+  std::unordered_set<std::uint64_t> visited;
+  while (visited.insert(directory.value()).second) {
     if (directory == ancestor) return true;
     if (directory == root()) return false;
     const auto up = DirectoryWriter(transaction, directory).lookup("..");
@@ -318,7 +320,7 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
                          fmt::format("{}: directory {} has \"{}\" already", device_.name(), to.value(), new_name));
     }
     const InodeEdit inode(transaction, moved->ino);
-    require_in_use(inode);
+    inode.require_allocated();
     const bool folder = inode.type() == FileType::kDirectory;
     if (there && there->ino == moved->ino && (from != to || there->cookie != moved->cookie)) return std::nullopt;
     if (from == to && old_name == new_name) return std::nullopt;
