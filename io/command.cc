@@ -57,7 +57,11 @@ void run_change(const Options& options) {
   try {
     edit(*filesystem, options);
   } catch (const Error&) {
-    filesystem->close();
+    try {
+      filesystem->close();
+    } catch (const Error& second) {
+      cli::error_line(kProgram, fmt::format("warning: {}; the log is left to be replayed", second.what()));
+    }
     throw;
   }
   filesystem->close();

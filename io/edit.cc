@@ -135,7 +135,12 @@ void put(Filesystem& filesystem, const Options& options) {
     if (there) {
       const std::string aside = fmt::format(".xdax-put-{}", ino.value());
       filesystem.link(ino, place.directory, aside);
-      filesystem.rename(place.directory, aside, place.directory, place.name, RenameMode::kReplace);
+      try {
+        filesystem.rename(place.directory, aside, place.directory, place.name, RenameMode::kReplace);
+      } catch (const Error&) {
+        filesystem.unlink(place.directory, aside);
+        throw;
+      }
     } else {
       filesystem.link(ino, place.directory, place.name);
     }
