@@ -171,6 +171,80 @@ TEST_P(InodeWrite, ExtentMapsGrowAndShrinkThroughAllTheirForms) {
   EXPECT_EQ(volume_.problems(), "");
 }
 
+class InodeWriteSparse : public InodeWrite {};
+
+// No room for a whole chunk anywhere: parts of chunks hold inodes, come together and go again.
+TEST_P(InodeWriteSparse, PartsOfChunksAreUsedWhereNoChunkFits) {
+  const Geometry& geometry = volume_.geometry();
+  const std::uint32_t part = geometry.sparse_align_blocks;
+  ASSERT_GT(geometry.inode_chunk_blocks(), part);
+  // All space in pieces of one part, what is held back too, and then every other one free again. Nobody the checker
+  // knows has them, so that it is asked when they are back.
+  constexpr ExtentOwner kNobody{.owner = 0x1234, .offset = 0};
+  std::vector<Extent64> taken;
+  const auto owner_of = [&](std::size_t number) { return ExtentOwner{.owner = kNobody.owner, .offset = number << 24}; };
+  for (bool full = false; !full;) {
+    Transaction transaction(volume_.journal());
+    try {
+      taken.push_back(Allocator(transaction)
+                          .allocate({.least = part,
+                                     .most = part,
+                                     .alignment = part,
+                                     .must_align = true,
+                                     .owner = owner_of(taken.size()),
+                                     .reserved = true}));
+      transaction.commit();
+    } catch (const RefusalError&) {
+      full = true;
+    }
+  }
+  const auto give_back = [&](bool odd) {
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      if ((taken[i].start.value() / part % 2 != 0) != odd) continue;
+      Transaction transaction(volume_.journal());
+      Allocator(transaction).free(taken[i], owner_of(i));
+      transaction.commit();
+    }
+    volume_.journal().sync();
+  };
+  give_back(true);
+  const auto parts = [&] {
+    std::size_t count = 0;
+    Transaction look(volume_.journal());
+    for (std::uint32_t ag = 0; ag < geometry.ag_count; ++ag) {
+      Group group(look, AgNumber(ag));
+      TypedTree<InodeChunkRecord> tree(group, BtreeKind::kInobt);
+      for (bool more = tree.find_first(); more; more = tree.next()) {
+        count += InodeChunk::decode(tree.record(), true).holemask != 0 ? 1 : 0;
+      }
+    }
+    return count;
+  };
+  std::vector<InodeNumber> live;
+  for (int i = 0; i < 500; ++i) {
+    Transaction transaction(volume_.journal());
+    live.push_back(create(transaction));
+    transaction.commit();
+  }
+  EXPECT_GT(parts(), 5u);
+  give_back(false);
+  ASSERT_EQ(problems(), "");
+  // The missing parts are not asked for: a whole chunk comes first.
+  for (int i = 0; i < 300; ++i) {
+    Transaction transaction(volume_.journal());
+    live.push_back(create(transaction));
+    transaction.commit();
+  }
+  ASSERT_EQ(problems(), "");
+  for (const InodeNumber ino : live) inactivate(volume_.journal(), ino);
+  EXPECT_EQ(volume_.problems(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, InodeWriteSparse,
+    ::testing::Values(VolumeCase{.name = "4k", .size_bytes = 64u << 20, .ag_count = 2},
+                      VolumeCase{.name = "1k", .block_bytes = 1024, .size_bytes = 64u << 20, .ag_count = 2}),
+    [](const auto& each) { return each.param.name; });
 INSTANTIATE_TEST_SUITE_P(
     Geometries, InodeWrite,
     ::testing::Values(VolumeCase{.name = "4k"}, VolumeCase{.name = "1k", .block_bytes = 1024},

@@ -167,6 +167,45 @@ TEST_P(JournalWrite, AFailureToWriteLeavesEverythingAsItWas) {
   EXPECT_EQ(stored(device_), 3u);
 }
 
+// A long attempt fails behind its second record, and the next one is shorter: what is left ahead is of this turn.
+TEST_P(JournalWrite, AnAttemptThatFailedLeavesNothingAheadOfTheNext) {
+  FaultDevice faulty(device_, 1);
+  LogWriter log(faulty, geometry_, *read_log_summary(device_, LogPlace::of(geometry_)).head);
+  const auto item = [](std::size_t bytes) {
+    BufLogFormat format{};
+    format.type = static_cast<std::uint16_t>(LogItemType::kBuffer);
+    format.size = std::uint16_t{2};
+    const auto first = std::as_bytes(std::span(&format, 1));
+    return LogItem{.type = LogItemType::kBuffer, .regions = {{first.begin(), first.end()}, LogRegion(bytes)}};
+  };
+  const Lsn start = log.head();
+  for (const bool unmount : {false, true}) {
+    SCOPED_TRACE(unmount);
+    const std::vector<LogItem> large{item(1'000'000)};
+    faulty.add_rule({.operation = FaultOperation::kWrite, .skip = 2, .count = 1});
+    EXPECT_THROW(log.write_transaction(large, start), IoError);
+    faulty.clear_rules();
+    if (unmount) {
+      log.write_unmount(false);
+    } else {
+      const std::vector<LogItem> small{item(1000)};
+      log.write_transaction(small, start);
+    }
+    const LogSummary summary = read_log_summary(device_, LogPlace::of(geometry_));
+    EXPECT_EQ(summary.state, unmount ? LogState::kClean : LogState::kDirty) << summary.detail;
+    EXPECT_EQ(summary.head, log.head());
+  }
+}
+
+TEST_P(JournalWrite, WhatWasVerifiedAsOneThingIsNotGivenAsAnother) {
+  const auto journal = open(device_);
+  Transaction transaction(*journal);
+  (void)transaction.read(cluster(), kCluster);
+  MetadataIdentity other = kCluster;
+  other.kind = MetadataKind::kBno;
+  EXPECT_THROW((void)transaction.read(cluster(), other), CorruptionError);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stripes, JournalWrite, ::testing::Values(0, 32768, 262144));
 
 }  // namespace

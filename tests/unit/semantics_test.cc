@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "libfs/base/error.h"
+#include "libfs/space/group.h"
 #include "libfs/volume/filesystem.h"
 #include "tests/support/written_volume.h"
 
@@ -15,6 +16,7 @@ class Semantics : public ::testing::TestWithParam<VolumeCase> {
   Semantics() : device_({.size_bytes = GetParam().size_bytes}) {
     const mkfs::Plan plan = mkfs::make_plan(format_request(GetParam()), mkfs::DeviceFacts::of(device_));
     mkfs::format_device(device_, plan, {});
+    geometry_ = plan.geometry;
     filesystem_ = Filesystem::open(device_, {});
   }
 
@@ -57,6 +59,7 @@ class Semantics : public ::testing::TestWithParam<VolumeCase> {
   }
 
   MemoryDevice device_;
+  Geometry geometry_;
   std::unique_ptr<Filesystem> filesystem_;
 };
 
@@ -146,6 +149,96 @@ TEST_P(Semantics, Item16_TheLastBlockIsLegalAndNothingOverflows) {
   filesystem_->punch(ino, last, text.size());
   EXPECT_EQ(read(ino, last, 5), std::string(5, '\0'));
   finish();
+}
+
+// Space that is freed and not yet durable is there after a sync: whoever waits for it must not lose what it had begun.
+TEST_P(Semantics, WaitingForSpaceThatIsBusyLosesNothing) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  constexpr std::uint64_t kHoles = 60;
+  const InodeNumber big = filesystem_->create(filesystem_->root(), "big", {});
+  filesystem_->allocate(big, 0, 400 * block, FileWriter::Grow::kYes);
+  std::vector<InodeNumber> files;
+  for (const char* name : {"allocated", "written", "shared"}) {
+    files.push_back(filesystem_->create(filesystem_->root(), name, {}));
+    for (std::uint64_t i = 0; i < kHoles; ++i) write(files.back(), (2 * i + 1) * block, std::string(block, 'k'));
+  }
+  fill();
+  const InodeNumber filler = filesystem_->read([](const Volume& volume) { return volume.walk("/fill", Follow::kNo); });
+  const std::uint64_t size =
+      filesystem_->read([&](const Volume& volume) { return volume.inode(filler).core().size.get(); });
+  filesystem_->truncate(filler, size - 5 * block);
+  filesystem_->sync();
+  filesystem_->unlink(filesystem_->root(), "big");
+  // A few holes find space, then it ends until the checkpoint.
+  filesystem_->allocate(files[0], 0, 2 * kHoles * block, FileWriter::Grow::kYes);
+  const std::string text(2 * kHoles * block, 'n');
+  write(files[1], 0, text);
+  std::uint64_t next = 0;
+  for (const Extent& extent : extents(files[0])) {
+    ASSERT_EQ(extent.file_block.value(), next) << "a hole was passed over";
+    next += extent.length_blocks;
+  }
+  EXPECT_EQ(next, 2 * kHoles);
+  EXPECT_EQ(read(files[1], 0, text.size()), text);
+  finish();
+}
+
+// Space ends in the middle of a write, in single blocks here and there, so that the map needs blocks too: what is
+// written is whole, and nothing is lost.
+TEST_P(Semantics, AWriteThatFindsSpaceForAPartLeavesNothingHalfDone) {
+  const std::uint64_t block = filesystem_->geometry().block_bytes;
+  // Files of one block side by side, of which every other one goes: free blocks with nothing free beside them.
+  constexpr unsigned kFirst = 8, kLast = 36;
+  const auto single = [](unsigned number) { return "single" + std::to_string(number); };
+  const InodeNumber folder = filesystem_->make_directory(filesystem_->root(), "singles", {.mode = 0755});
+  for (unsigned i = 0; i < (kFirst + kLast) * (kLast - kFirst + 1); ++i) {
+    write(filesystem_->create(folder, single(i), {}), 0, std::string(block, 's'));
+  }
+  fill();
+  unsigned at = 1;
+  for (unsigned spare = kFirst; spare <= kLast; ++spare) {
+    for (unsigned i = 0; i < spare; ++i, at += 2) filesystem_->unlink(folder, single(at));
+    filesystem_->sync();
+    const InodeNumber ino = filesystem_->create(filesystem_->root(), "part" + std::to_string(spare), {});
+    const std::string text(50 * block, 'p');
+    bool full = false;
+    try {
+      write(ino, 0, text);
+    } catch (const RefusalError& refusal) {
+      ASSERT_EQ(refusal.cause(), Errc::kNoSpace);
+      full = true;
+    }
+    EXPECT_TRUE(full);
+    const std::string there = read(ino, 0, text.size());
+    EXPECT_EQ(there, text.substr(0, there.size()));
+    EXPECT_EQ(there.size() % block, 0u);
+    filesystem_->close();
+    ASSERT_EQ(WrittenVolume::problems_of(device_), "") << spare;
+    filesystem_ = Filesystem::open(device_, {});
+  }
+  finish();
+}
+
+// A list of unlinked inodes that leads to a file with a name must not cost the file.
+TEST_P(Semantics, AFileWithANameIsNotFreedWhateverTheListsSay) {
+  const InodeNumber ino = filesystem_->create(filesystem_->root(), "file", {});
+  write(ino, 0, "kept");
+  filesystem_->close();
+  filesystem_.reset();
+  {
+    const auto journal = open_journal(device_, geometry_);
+    Transaction transaction(*journal);
+    Group group(transaction, geometry_.ag_of(ino));
+    const AgInode own = geometry_.ag_inode_of(ino);
+    group.change_agi().unlinked[own.value() % Agi::kUnlinkedBuckets] = own.value();
+    transaction.commit();
+    journal->close();
+  }
+  EXPECT_THROW((void)Filesystem::open(device_, {}), CorruptionError);
+  const Volume volume = Volume::open(device_, {});
+  std::string text(4, '?');
+  EXPECT_EQ(volume.file(ino).read(0, std::as_writable_bytes(std::span(text))), 4u);
+  EXPECT_EQ(text, "kept");
 }
 
 INSTANTIATE_TEST_SUITE_P(
