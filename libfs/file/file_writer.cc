@@ -35,42 +35,6 @@ FsBlock goal(ForkWriter& fork, std::uint64_t block) {
 
 }  // namespace
 
-// A failure for want of space may only mean that what was freed is not durable yet: then once more, from where the
-// transaction that failed began.
-template <class Progress, class Change>
-void FileWriter::in_transactions(Progress& progress, const Change& change) {
-  bool synced = false;
-  for (bool more = true; more;) {
-    bool try_again = false;
-    {
-      Transaction transaction(journal_);
-      const InodeEdit inode(transaction, ino_);
-      Progress reached = progress;
-      try {
-        more = change(inode, reached);
-        commit_(transaction);
-        progress = reached;
-      } catch (const RefusalError& refusal) {
-        if (refusal.cause() != Errc::kNoSpace || synced || !journal_.has_busy()) throw;
-        try_again = true;
-      }
-    }
-    if (!try_again) continue;
-    journal_.sync();
-    synced = true;
-    more = true;
-  }
-}
-
-template <class Change>
-void FileWriter::in_transaction(const Change& change) {
-  bool nothing = false;
-  in_transactions(nothing, [&](const InodeEdit& inode, bool& /*progress*/) {
-    change(inode);
-    return false;
-  });
-}
-
 void FileWriter::check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
   if (!range_fits(offset_bytes, length_bytes, limits::kMaxFileBytes)) {
     throw RefusalError(Errc::kTooBig, fmt::format("{} bytes at {} reach past the end of the largest file", length_bytes,
@@ -180,8 +144,9 @@ std::uint64_t FileWriter::write_unwritten(ForkWriter& fork, const Extent& extent
   const std::uint64_t end = std::min({end_of(extent), div_ceil(offset_bytes + bytes.size(), block_bytes()),
                                       block + std::max<std::uint64_t>(kBytesAtATime >> block_log(), 1)});
   fill_blocks(extent.start + (block - extent.file_block.value()), block, end - block, offset_bytes, bytes);
-  fork.use_pool();
+  fork.use_pool(true);
   fork.set_unwritten(FileBlock(block), end - block, false);
+  fork.use_pool(false);
   return std::min<std::uint64_t>(bytes.size(), (end << block_log()) - offset_bytes);
 }
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <vector>
 
+#include "libfs/base/error.h"
 #include "libfs/format/timestamp.h"
 #include "libfs/inode/fork_writer.h"
 #include "libfs/inode/inode_edit.h"
@@ -48,6 +49,19 @@ class FileWriter {
   /// Gives the file blocks of its own wherever it shares them.
   void unshare(std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
+  /// Gives the range the blocks of another file's range, or of another range of this file, which stay shared until one
+  /// of the two is written; holes and what was never written become holes. Offsets are whole blocks; so is the length,
+  /// but for a source range that ends with its file, where this file must not go on behind it. With kYes the file grows
+  /// to the end of the range, and times change. kNotSupported where the filesystem cannot share.
+  void share(InodeNumber source, std::uint64_t source_offset_bytes, std::uint64_t offset_bytes,
+             std::uint64_t length_bytes, Grow grow);
+  /// Two ranges of whole blocks inside their files change places, all of it or nothing of it; kNoSpace when the log
+  /// cannot take it at once.
+  void exchange(InodeNumber other, std::uint64_t other_offset_bytes, std::uint64_t offset_bytes,
+                std::uint64_t length_bytes);
+  /// The same of all that lies behind the offsets, with the ends of the files.
+  void exchange_rest(InodeNumber other, std::uint64_t other_offset_bytes, std::uint64_t offset_bytes);
+
  private:
   /// Calls `change(inode, progress)` in one transaction after another until it says that there is no more to do. What
   /// it makes of `progress` counts once its transaction is committed.
@@ -80,12 +94,52 @@ class FileWriter {
   void free_behind(std::uint64_t size_bytes);
   void shift(std::uint64_t from_block, std::int64_t by_blocks);
   void move_extent(ForkWriter& fork, const Extent& extent, FileBlock to);
+  [[nodiscard]] std::uint64_t share_some(ForkWriter& source, std::uint64_t from, ForkWriter& fork, std::uint64_t block,
+                                         std::uint64_t blocks);
+  void exchange_blocks(const InodeEdit& inode, std::uint64_t block, const InodeEdit& other, std::uint64_t other_block,
+                       std::uint64_t blocks);
 
   Journal& journal_;
   InodeNumber ino_;
   Timestamp now_;
   CommitFunction commit_;
 };
+
+// A failure for want of space may only mean that what was freed is not durable yet: then once more, from where the
+// transaction that failed began.
+template <class Progress, class Change>
+void FileWriter::in_transactions(Progress& progress, const Change& change) {
+  bool synced = false;
+  for (bool more = true; more;) {
+    bool try_again = false;
+    {
+      Transaction transaction(journal_);
+      const InodeEdit inode(transaction, ino_);
+      Progress reached = progress;
+      try {
+        more = change(inode, reached);
+        commit_(transaction);
+        progress = reached;
+      } catch (const RefusalError& refusal) {
+        if (refusal.cause() != Errc::kNoSpace || synced || !journal_.has_busy()) throw;
+        try_again = true;
+      }
+    }
+    if (!try_again) continue;
+    journal_.sync();
+    synced = true;
+    more = true;
+  }
+}
+
+template <class Change>
+void FileWriter::in_transaction(const Change& change) {
+  bool nothing = false;
+  in_transactions(nothing, [&](const InodeEdit& inode, bool& /*progress*/) {
+    change(inode);
+    return false;
+  });
+}
 
 /// Stores the target of a new symbolic link, 1 to 1024 bytes: in the inode when it fits, in blocks otherwise.
 void write_symlink(const InodeEdit& inode, std::string_view target);

@@ -50,7 +50,7 @@ class ForkWriter::Root final : public BtreeStore {
     Allocator(inode_.transaction()).free({.start = FsBlock(pointer), .length_blocks = 1}, block_owner());
     inode_.change_core().nblocks -= 1;
   }
-  void use_pool() { from_pool_ = true; }
+  void use_pool(bool use) { from_pool_ = use; }
 
  private:
   const InodeEdit& inode_;
@@ -78,7 +78,7 @@ ForkWriter::ForkWriter(const InodeEdit& inode, Fork fork)
 
 ForkWriter::~ForkWriter() = default;
 
-void ForkWriter::use_pool() { root_->use_pool(); }
+void ForkWriter::use_pool(bool use) { root_->use_pool(use); }
 
 std::uint32_t ForkWriter::most_inline() const {
   return static_cast<std::uint32_t>(inode_.fork(fork_).size() / sizeof(ExtentRecord));

@@ -26,8 +26,8 @@ class ForkWriter {
   ForkWriter(const ForkWriter&) = delete;
   ForkWriter& operator=(const ForkWriter&) = delete;
 
-  /// From here on the map's own blocks may come from the pool kept for conversions.
-  void use_pool();
+  /// Whether the map's own blocks may come from the pool kept for conversions, from here on. At first they may not.
+  void use_pool(bool use);
 
   [[nodiscard]] const InodeEdit& inode() const { return inode_; }
   [[nodiscard]] Fork fork() const { return fork_; }

@@ -153,15 +153,18 @@ TEST_P(Semantics, Item16_TheLastBlockIsLegalAndNothingOverflows) {
 
 // Space that is freed and not yet durable is there after a sync: whoever waits for it must not lose what it had begun.
 TEST_P(Semantics, WaitingForSpaceThatIsBusyLosesNothing) {
+  // Holes so large that what is held back for trees does not do for them.
   const std::uint64_t block = filesystem_->geometry().block_bytes;
-  constexpr std::uint64_t kHoles = 60;
+  constexpr std::uint64_t kHoles = 60, kHoleBlocks = 70, kStep = kHoleBlocks + 1;
   const InodeNumber big = filesystem_->create(filesystem_->root(), "big", {});
-  filesystem_->allocate(big, 0, 400 * block, FileWriter::Grow::kYes);
-  std::vector<InodeNumber> files;
-  for (const char* name : {"allocated", "written", "shared"}) {
-    files.push_back(filesystem_->create(filesystem_->root(), name, {}));
-    for (std::uint64_t i = 0; i < kHoles; ++i) write(files.back(), (2 * i + 1) * block, std::string(block, 'k'));
-  }
+  filesystem_->allocate(big, 0, 3 * kHoles * kStep * block, FileWriter::Grow::kYes);
+  const auto holed = [&](const char* name) {
+    const InodeNumber ino = filesystem_->create(filesystem_->root(), name, {});
+    for (std::uint64_t i = 0; i < kHoles; ++i) write(ino, (i * kStep + kHoleBlocks) * block, std::string(block, 'k'));
+    return ino;
+  };
+  const InodeNumber allocated = holed("allocated");
+  const InodeNumber moved = holed("moved");
   fill();
   const InodeNumber filler = filesystem_->read([](const Volume& volume) { return volume.walk("/fill", Follow::kNo); });
   const std::uint64_t size =
@@ -170,48 +173,48 @@ TEST_P(Semantics, WaitingForSpaceThatIsBusyLosesNothing) {
   filesystem_->sync();
   filesystem_->unlink(filesystem_->root(), "big");
   // A few holes find space, then it ends until the checkpoint.
-  filesystem_->allocate(files[0], 0, 2 * kHoles * block, FileWriter::Grow::kYes);
-  const std::string text(2 * kHoles * block, 'n');
-  write(files[1], 0, text);
+  filesystem_->allocate(allocated, 0, kHoles * kStep * block, FileWriter::Grow::kYes);
   std::uint64_t next = 0;
-  for (const Extent& extent : extents(files[0])) {
+  for (const Extent& extent : extents(allocated)) {
     ASSERT_EQ(extent.file_block.value(), next) << "a hole was passed over";
     next += extent.length_blocks;
   }
-  EXPECT_EQ(next, 2 * kHoles);
-  EXPECT_EQ(read(files[1], 0, text.size()), text);
+  EXPECT_EQ(next, kHoles * kStep);
+  filesystem_->insert(moved, 0, block);
+  for (std::uint64_t i = 0; i < kHoles; ++i) EXPECT_EQ(read(moved, (i * kStep + kHoleBlocks + 1) * block, 1), "k") << i;
   finish();
 }
 
-// Space ends in the middle of a write, in single blocks here and there, so that the map needs blocks too: what is
-// written is whole, and nothing is lost.
+// Space ends in the middle of a write whose last block would need another one for the map: what is written is whole,
+// and no block is lost.
 TEST_P(Semantics, AWriteThatFindsSpaceForAPartLeavesNothingHalfDone) {
   const std::uint64_t block = filesystem_->geometry().block_bytes;
-  // Files of one block side by side, of which every other one goes: free blocks with nothing free beside them.
-  constexpr unsigned kFirst = 8, kLast = 36;
-  const auto single = [](unsigned number) { return "single" + std::to_string(number); };
-  const InodeNumber folder = filesystem_->make_directory(filesystem_->root(), "singles", {.mode = 0755});
-  for (unsigned i = 0; i < (kFirst + kLast) * (kLast - kFirst + 1); ++i) {
-    write(filesystem_->create(folder, single(i), {}), 0, std::string(block, 's'));
+  constexpr unsigned kFiles = 8;
+  // As many extents as the inode holds but one, with a hole between every two.
+  constexpr unsigned kExtents = 20;
+  std::vector<InodeNumber> files;
+  for (unsigned i = 0; i < kFiles; ++i) {
+    files.push_back(filesystem_->create(filesystem_->root(), "part" + std::to_string(i), {}));
+    for (unsigned k = 0; k < kExtents; ++k) {
+      filesystem_->allocate(files.back(), 2 * k * block, block, FileWriter::Grow::kYes);
+    }
   }
   fill();
-  unsigned at = 1;
-  for (unsigned spare = kFirst; spare <= kLast; ++spare) {
-    for (unsigned i = 0; i < spare; ++i, at += 2) filesystem_->unlink(folder, single(at));
+  const InodeNumber filler = filesystem_->read([](const Volume& volume) { return volume.walk("/fill", Follow::kNo); });
+  std::uint64_t size = filesystem_->read([&](const Volume& volume) { return volume.inode(filler).core().size.get(); });
+  filesystem_->sync();
+  const std::uint64_t kept_back = filesystem_->counters().free_blocks;
+  for (unsigned spare = 0; spare < kFiles; ++spare) {
+    size -= spare * block;
+    filesystem_->truncate(filler, size);
     filesystem_->sync();
-    const InodeNumber ino = filesystem_->create(filesystem_->root(), "part" + std::to_string(spare), {});
-    const std::string text(50 * block, 'p');
-    bool full = false;
-    try {
-      write(ino, 0, text);
-    } catch (const RefusalError& refusal) {
-      ASSERT_EQ(refusal.cause(), Errc::kNoSpace);
-      full = true;
-    }
-    EXPECT_TRUE(full);
-    const std::string there = read(ino, 0, text.size());
-    EXPECT_EQ(there, text.substr(0, there.size()));
-    EXPECT_EQ(there.size() % block, 0u);
+    const std::string text(2 * kExtents * block, 'p');
+    EXPECT_THROW(write(files[spare], 0, text), RefusalError) << spare;
+    EXPECT_GE(filesystem_->counters().free_blocks, kept_back) << "what is kept for conversions went to a hole";
+    const std::string there = read(files[spare], 0, text.size());
+    const auto end = there.find_first_not_of('p');
+    EXPECT_EQ(end % block, 0u);
+    EXPECT_TRUE(all_zero(std::as_bytes(std::span(there)).subspan(std::min(end, there.size()))));
     filesystem_->close();
     ASSERT_EQ(WrittenVolume::problems_of(device_), "") << spare;
     filesystem_ = Filesystem::open(device_, {});
