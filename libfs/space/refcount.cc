@@ -38,7 +38,7 @@ std::vector<Refcounts::Piece> Refcounts::take_out(std::uint32_t start, std::uint
   std::vector<Piece> pieces;
   const std::uint32_t end = start + length;
   const bool staged = (start & refcount::kCowFlag) != 0;
-  bool found = tree_.find_at_most(key_of(start));
+  bool found = start != 0 && tree_.find_at_most(key_of(start - 1));
   if (found && tree_.record().startblock + tree_.record().blockcount < start) found = tree_.next();
   if (!found) found = tree_.find_at_least(key_of(start));
   for (;;) {
