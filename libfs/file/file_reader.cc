@@ -77,4 +77,26 @@ std::uint64_t FileReader::next_data(std::uint64_t offset_bytes) {
   return std::max(offset_bytes, extent->file_block.value() << block_log);
 }
 
+std::uint64_t FileReader::next_written(std::uint64_t offset_bytes) {
+  const std::uint32_t block_log = reader_.geometry().block_log;
+  while (offset_bytes < size_bytes_) {
+    offset_bytes = next_data(offset_bytes);
+    if (offset_bytes >= size_bytes_) break;
+    const auto extent = map_.next(FileBlock(offset_bytes >> block_log));
+    if (!extent || !extent->unwritten) return offset_bytes;
+    offset_bytes = (extent->file_block.value() + extent->length_blocks) << block_log;
+  }
+  return size_bytes_;
+}
+
+std::uint64_t FileReader::next_unwritten(std::uint64_t offset_bytes) {
+  const std::uint32_t block_log = reader_.geometry().block_log;
+  while (offset_bytes < size_bytes_) {
+    const auto extent = map_.next(FileBlock(offset_bytes >> block_log));
+    if (!extent || extent->unwritten || extent->file_block.value() > offset_bytes >> block_log) return offset_bytes;
+    offset_bytes = (extent->file_block.value() + extent->length_blocks) << block_log;
+  }
+  return size_bytes_;
+}
+
 }  // namespace xdax

@@ -28,6 +28,10 @@ class FileReader {
   [[nodiscard]] std::optional<Extent> next_extent(FileBlock from) { return map_.next(from); }
   /// The first byte at or behind `offset_bytes` that is not in a hole; the size when there is none.
   [[nodiscard]] std::uint64_t next_data(std::uint64_t offset_bytes);
+  /// The first byte at or behind `offset_bytes` that was written, and the first that was not, where blocks are the
+  /// unit; the size when there is none. SEEK_DATA and SEEK_HOLE, for a file whose bytes are all on disk.
+  [[nodiscard]] std::uint64_t next_written(std::uint64_t offset_bytes);
+  [[nodiscard]] std::uint64_t next_unwritten(std::uint64_t offset_bytes);
 
  private:
   MetadataReader reader_;

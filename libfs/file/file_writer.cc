@@ -20,6 +20,14 @@ constexpr unsigned kExtentsAtATime = 16;
 
 std::uint64_t end_of(const Extent& extent) { return extent.file_block.value() + extent.length_blocks; }
 
+// What a user asked for to be allocated at least, in blocks; 1 when nothing was.
+std::uint64_t extent_hint(const InodeCore& core) {
+  return (core.flags & inode_flags::kExtsize) != 0 ? std::max<std::uint64_t>(core.extsize, 1) : 1;
+}
+std::uint64_t copy_hint(const InodeCore& core) {
+  return (core.flags2 & inode_flags2::kCowExtsize) != 0 ? std::max<std::uint64_t>(core.cowextsize, 1) : 1;
+}
+
 // Where a new extent of a file would best lie: behind the one before it, or near the inode.
 FsBlock goal(ForkWriter& fork, std::uint64_t block) {
   const Geometry& geometry = fork.inode().geometry();
@@ -99,6 +107,7 @@ void FileWriter::copy_shared(ForkWriter& fork, const Extent& extent, std::uint64
     const Extent64 found = Allocator(transaction)
                                .allocate({.least = 1,
                                           .most = fresh.length_blocks,
+                                          .alignment = static_cast<std::uint32_t>(copy_hint(fork.inode().core())),
                                           .near = goal(fork, block + done),
                                           .owner = fork.owner_of(fresh)});
     fresh.start = found.start;
@@ -117,10 +126,42 @@ void FileWriter::copy_shared(ForkWriter& fork, const Extent& extent, std::uint64
   }
 }
 
+// Gives a hole as much as the hint asks for, as far as the hole goes: what is not written yet reads as zeros.
+void FileWriter::allocate_by_hint(ForkWriter& fork, std::uint64_t block, std::uint64_t end, std::uint64_t hole_end) {
+  const std::uint64_t hint = extent_hint(fork.inode().core());
+  const auto before = fork.before(FileBlock(block));
+  const std::uint64_t from = std::max(round_down(block, hint), before ? end_of(*before) : 0);
+  const std::uint64_t to = std::min({round_up(end, hint), hole_end, limits::kMaxFileBlock + 1});
+  // In pieces where space is; where it is in crumbs, what lies before the block stays a hole.
+  std::uint64_t at = from;
+  for (unsigned i = 0; at <= block; ++i) {
+    if (i == kExtentsAtATime) at = block;
+    Extent fresh{
+        .file_block = FileBlock(at),
+        .start = {},
+        .length_blocks = static_cast<std::uint32_t>(std::min<std::uint64_t>(to - at, limits::kMaxExtentBlocks)),
+        .unwritten = true};
+    const Extent64 found = Allocator(fork.inode().transaction())
+                               .allocate({.least = 1,
+                                          .most = fresh.length_blocks,
+                                          .alignment = static_cast<std::uint32_t>(hint),
+                                          .near = goal(fork, at),
+                                          .owner = fork.owner_of(fresh)});
+    fresh.start = found.start;
+    fresh.length_blocks = found.length_blocks;
+    fork.add(fresh);
+    at = end_of(fresh);
+  }
+}
+
 std::uint64_t FileWriter::write_hole(ForkWriter& fork, std::uint64_t hole_end, std::uint64_t offset_bytes,
                                      ByteSpan bytes) {
   const std::uint64_t block = offset_bytes >> block_log();
   const std::uint64_t wanted = std::min(hole_end, div_ceil(offset_bytes + bytes.size(), block_bytes())) - block;
+  if (extent_hint(fork.inode().core()) > 1) {
+    allocate_by_hint(fork, block, block + wanted, hole_end);
+    return 0;  // the next step finds it
+  }
   Extent fresh{.file_block = FileBlock(block),
                .start = {},
                .length_blocks = static_cast<std::uint32_t>(
@@ -150,6 +191,19 @@ std::uint64_t FileWriter::write_unwritten(ForkWriter& fork, const Extent& extent
   return std::min<std::uint64_t>(bytes.size(), (end << block_log()) - offset_bytes);
 }
 
+// A copy of shared blocks takes as much as the hint asks for, where all of that is shared.
+void FileWriter::widen_copy(ForkWriter& fork, const Extent& extent, std::uint64_t& from, std::uint64_t& to) {
+  const std::uint64_t hint = copy_hint(fork.inode().core());
+  if (hint == 1 || hint > kBytesAtATime >> block_log()) return;
+  const std::uint64_t wide_from = std::max(round_down(from, hint), extent.file_block.value());
+  const std::uint64_t wide_to = std::min(round_up(to, hint), end_of(extent));
+  bool shared = false;
+  const std::uint64_t run = shared_run(fork, extent, wide_from, shared);
+  if (!shared || wide_from + run < to) return;
+  from = wide_from;
+  to = std::min(wide_to, wide_from + run);
+}
+
 std::uint64_t FileWriter::write_into(ForkWriter& fork, const Extent& extent, std::uint64_t offset_bytes,
                                      ByteSpan bytes) {
   if (extent.unwritten) return write_unwritten(fork, extent, offset_bytes, bytes);
@@ -161,7 +215,9 @@ std::uint64_t FileWriter::write_into(ForkWriter& fork, const Extent& extent, std
       std::min({(run_end << block_log()), offset_bytes + bytes.size(), offset_bytes + kBytesAtATime});
   const ByteSpan part = bytes.first(end - offset_bytes);
   if (shared) {
-    copy_shared(fork, extent, block, div_ceil(end, block_bytes()) - block, offset_bytes, part);
+    std::uint64_t from = block, to = div_ceil(end, block_bytes());
+    widen_copy(fork, extent, from, to);
+    copy_shared(fork, extent, from, to - from, offset_bytes, part);
   } else {
     const std::uint64_t into = offset_bytes - (extent.file_block.value() << block_log());
     journal_.device().write(journal_.geometry().byte_of(extent.start) + into, part);
@@ -289,8 +345,14 @@ void FileWriter::allocate(std::uint64_t offset_bytes, std::uint64_t length_bytes
   if (length_bytes == 0) throw RefusalError(Errc::kBadArgument, "an empty range cannot be allocated");
   check_range(offset_bytes, length_bytes);
   std::uint64_t begin = offset_bytes >> block_log();
-  const std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
+  std::uint64_t end = div_ceil(offset_bytes + length_bytes, block_bytes());
   if (grow == Grow::kYes) zero_to_new_end(offset_bytes + length_bytes);
+  {
+    Transaction transaction(journal_);
+    const std::uint64_t hint = extent_hint(InodeEdit(transaction, ino_).core());
+    begin = round_down(begin, hint);
+    end = std::min(round_up(end, hint), limits::kMaxFileBlock + 1);
+  }
   in_transactions(begin, [&](const InodeEdit& inode, std::uint64_t& block) {
     ForkWriter fork(inode, Fork::kData);
     for (unsigned i = 0; i < kExtentsAtATime && block < end; ++i) {

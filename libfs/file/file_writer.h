@@ -83,6 +83,8 @@ class FileWriter {
                                          ByteSpan bytes);
   [[nodiscard]] std::uint64_t write_unwritten(ForkWriter& fork, const Extent& extent, std::uint64_t offset_bytes,
                                               ByteSpan bytes);
+  void allocate_by_hint(ForkWriter& fork, std::uint64_t block, std::uint64_t end, std::uint64_t hole_end);
+  void widen_copy(ForkWriter& fork, const Extent& extent, std::uint64_t& from, std::uint64_t& to);
   [[nodiscard]] std::uint64_t shared_run(ForkWriter& fork, const Extent& extent, std::uint64_t block, bool& shared);
   void copy_shared(ForkWriter& fork, const Extent& extent, std::uint64_t block, std::uint64_t blocks,
                    std::uint64_t offset_bytes, ByteSpan bytes);

@@ -27,9 +27,11 @@
 #include <vector>
 
 #include "libfs/attr/attr_writer.h"
+#include "libfs/base/error.h"
 #include "libfs/base/mutex.h"
 #include "libfs/device/device.h"
 #include "libfs/file/file_writer.h"
+#include "libfs/format/acl.h"
 #include "libfs/format/timestamp.h"
 #include "libfs/journal/journal.h"
 #include "libfs/volume/volume.h"
@@ -53,6 +55,18 @@ enum class RenameMode : std::uint8_t {
   kReplace,    ///< what has the new name goes
   kNoReplace,  ///< kExists when something has it
   kExchange,   ///< the two names change places
+};
+
+/// A byte of a file.
+struct FilePlace {
+  InodeNumber ino;
+  std::uint64_t offset_bytes = 0;
+};
+
+/// Which of the two access control lists of an inode.
+enum class AclKind : std::uint8_t {
+  kAccess,   ///< who may do what with it
+  kDefault,  ///< of a directory: what is made in it begins with it
 };
 
 class Filesystem {
@@ -109,6 +123,26 @@ class Filesystem {
   void set_owner(InodeNumber ino, std::uint32_t uid, std::uint32_t gid);
   void set_times(InodeNumber ino, std::optional<Timestamp> access, std::optional<Timestamp> modification);
 
+  /// Flags that a user sets: of inode_flags any of kSettableFlags, and whether it is to be mapped directly. Where an
+  /// inode is marked immutable or append-only, changes of it fail with kReadOnly until the flag is gone.
+  void set_flags(InodeNumber ino, std::uint16_t flags, bool dax);
+  static constexpr std::uint16_t kSettableFlags = inode_flags::kImmutable | inode_flags::kAppend | inode_flags::kSync |
+                                                  inode_flags::kNoAtime | inode_flags::kNoDump |
+                                                  inode_flags::kNoSymlinks | inode_flags::kNoDefrag;
+  /// Which project an inode belongs to; with `inherited`, of a directory, what is made in it too.
+  void set_project(InodeNumber ino, std::uint32_t projid, bool inherited);
+  /// What space is allocated in at least, in bytes: whole blocks, or 0 for no hint. Of a file it must have no blocks
+  /// yet (kBadArgument); of a directory it is for what is made in it.
+  void set_extent_size_hint(InodeNumber ino, std::uint64_t bytes);
+  /// The same of copies of shared blocks. kNotSupported where nothing can be shared.
+  void set_copy_size_hint(InodeNumber ino, std::uint64_t bytes);
+
+  // Access control lists. An access list that says no more than permissions can becomes them; others change them.
+  /// Nothing when there is none.
+  [[nodiscard]] std::vector<AclEntry> acl(InodeNumber ino, AclKind kind);
+  /// An empty list takes it away. kBadArgument for one that POSIX.1e does not allow, or a default list of no directory.
+  void set_acl(InodeNumber ino, AclKind kind, std::vector<AclEntry> entries);
+
   // Extended attributes: kExists and kNotFound as the mode says; kBadArgument for a name or a value of more than 64
   // KiB.
   void set_attribute(InodeNumber ino, AttrNamespace space, std::string_view name, ByteSpan value,
@@ -126,6 +160,20 @@ class Filesystem {
   void insert(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   void unshare(InodeNumber ino, std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
+  /// Gives `to` the blocks at `from`; a length of 0 is what is left of its file.
+  void share(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes);
+  /// share() when both ranges hold the same bytes, which no reader can tell. Returns whether they do.
+  [[nodiscard]] bool deduplicate(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes);
+  /// Copies bytes, by sharing blocks where that can be. Returns how many: fewer than asked for at the end of the
+  /// source.
+  std::uint64_t copy(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes);
+  void exchange(const FilePlace& one, const FilePlace& other, std::uint64_t length_bytes);
+  void exchange_rest(const FilePlace& one, const FilePlace& other);
+  /// The next byte at or behind an offset that is or is not in a hole, where what was never written is one too, and so
+  /// is what is behind the end. Nothing when there is no such data, or when the offset lies behind the end.
+  [[nodiscard]] std::optional<std::uint64_t> next_data(const FilePlace& from);
+  [[nodiscard]] std::optional<std::uint64_t> next_hole(const FilePlace& from);
+
  private:
   Filesystem(Device& device, std::unique_ptr<const Geometry> geometry, FilesystemOptions options);
 
@@ -136,6 +184,19 @@ class Filesystem {
   [[nodiscard]] Timestamp now() const { return options_.clock(); }
   void change_file(InodeNumber ino, const std::function<void(FileWriter&)>& change);
   void require_regular(InodeNumber ino);
+  /// kReadOnly for what is marked so; a directory that is append-only takes new names.
+  void require_changeable(const InodeEdit& inode);
+  void require_names_may_come(const InodeEdit& directory);
+  /// Changes an inode in a transaction, and notes that it did.
+  template <class Edit>
+  void edit(InodeNumber ino, const Edit& edit);
+  /// Attributes need room that a directory inside its inode may have taken.
+  static void make_room_for_attributes(const InodeEdit& inode);
+  /// What a new file has from the directory that it is made in.
+  void inherit(const InodeEdit& parent, const InodeEdit& inode);
+  void inherit_acl(const InodeEdit& parent, const InodeEdit& inode);
+  [[nodiscard]] std::vector<AclEntry> stored_acl(const InodeEdit& inode, AclKind kind);
+  void store_acl(const InodeEdit& inode, AclKind kind, const std::vector<AclEntry>& entries);
   InodeNumber make(InodeNumber directory, std::string_view name, std::uint16_t mode, std::uint32_t rdev,
                    const NewFile& file, const std::function<void(const InodeEdit&)>& fill);
   void enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino);
@@ -162,5 +223,23 @@ class Filesystem {
   std::map<std::uint64_t, std::uint32_t> holds_ XDAX_GUARDED_BY(holds_mutex_);
   std::vector<InodeNumber> to_free_ XDAX_GUARDED_BY(operations_);  ///< nameless, and nobody's
 };
+
+template <class Change>
+auto Filesystem::change(const Change& change) {
+  for (bool synced = false;;) {
+    {
+      Transaction transaction(*journal_);
+      try {
+        auto result = change(transaction);
+        commit(transaction);
+        return result;
+      } catch (const RefusalError& refusal) {
+        if (refusal.cause() != Errc::kNoSpace || synced || !journal_->has_busy()) throw;
+      }
+    }
+    journal_->sync();
+    synced = true;
+  }
+}
 
 }  // namespace xdax

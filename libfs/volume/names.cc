@@ -18,12 +18,6 @@ std::uint16_t mode_of(FileType type, std::uint32_t permissions) {
   return static_cast<std::uint16_t>(static_cast<std::uint16_t>(type) | (permissions & 07777u));
 }
 
-void require_in_use(const InodeEdit& inode) {
-  if (inode.core().allocated()) return;
-  throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}",
-                                                  inode.transaction().journal().device().name(), inode.ino().value()));
-}
-
 // A name that may be taken away.
 DirItem removable(DirectoryWriter& directory, std::string_view name) {
   auto item = directory.lookup(name);
@@ -31,6 +25,14 @@ DirItem removable(DirectoryWriter& directory, std::string_view name) {
     throw RefusalError(Errc::kNotFound, fmt::format("there is no \"{}\" to remove", name));
   }
   return *std::move(item);
+}
+
+// A directory that hands its project down takes nothing of another one.
+void require_same_project(const InodeEdit& directory, const InodeEdit& inode) {
+  if ((directory.core().flags & inode_flags::kProjInherit) == 0) return;
+  if (directory.core().projid() == inode.core().projid()) return;
+  throw RefusalError(Errc::kBadArgument, fmt::format("inode {} belongs to another project than directory {}",
+                                                     inode.ino().value(), directory.ino().value()));
 }
 
 void change_links(const InodeEdit& inode, std::int32_t by) {
@@ -43,24 +45,6 @@ void change_links(const InodeEdit& inode, std::int32_t by) {
 
 }  // namespace
 
-template <class Change>
-auto Filesystem::change(const Change& change) {
-  for (bool synced = false;;) {
-    {
-      Transaction transaction(*journal_);
-      try {
-        auto result = change(transaction);
-        commit(transaction);
-        return result;
-      } catch (const RefusalError& refusal) {
-        if (refusal.cause() != Errc::kNoSpace || synced || !journal_->has_busy()) throw;
-      }
-    }
-    journal_->sync();
-    synced = true;
-  }
-}
-
 // Puts a name for an inode into a directory, which must not have it.
 void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino) {
   DirectoryWriter writer(transaction, directory);
@@ -69,6 +53,7 @@ void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::str
                        fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
   }
   const InodeEdit inode(transaction, ino);
+  require_names_may_come(InodeEdit(transaction, directory));
   writer.add({.name = name, .ino = ino, .type = dir_file_type_of(inode.type())});
   note_parent(inode, directory, name);
   const InodeEdit parent(transaction, directory);
@@ -77,10 +62,7 @@ void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::str
   note_change(inode, now());
 }
 
-namespace {
-
-// Attributes need room that a directory inside its inode may have taken.
-void make_room_for_attributes(const InodeEdit& inode) {
+void Filesystem::make_room_for_attributes(const InodeEdit& inode) {
   constexpr std::uint64_t kLeastAttributes = 48;
   const InodeCore& core = inode.core();
   if (core.forkoff != 0 || core.type() != FileType::kDirectory ||
@@ -91,6 +73,8 @@ void make_room_for_attributes(const InodeEdit& inode) {
     DirectoryWriter(inode.transaction(), inode.ino()).leave_inode();
   }
 }
+
+namespace {
 
 ParentPointer pointer_to(Transaction& transaction, InodeNumber directory) {
   ParentPointer pointer;
@@ -120,7 +104,7 @@ void Filesystem::set_attribute(InodeNumber ino, AttrNamespace space, std::string
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
+    require_changeable(inode);
     make_room_for_attributes(inode);
     AttrWriter(inode).set(attr_name(space, name), value, mode);
     note_change(inode, now());
@@ -132,7 +116,7 @@ void Filesystem::remove_attribute(InodeNumber ino, AttrNamespace space, std::str
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
+    require_changeable(inode);
     AttrWriter(inode).remove(attr_name(space, name));
     note_change(inode, now());
     return true;
@@ -183,6 +167,13 @@ InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::
                            fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
       }
     }
+    const InodeEdit folder(transaction, directory);
+    require_names_may_come(folder);
+    if ((mode & kFileTypeMask) == static_cast<std::uint16_t>(FileType::kSymlink) &&
+        (folder.core().flags & inode_flags::kNoSymlinks) != 0) {
+      throw RefusalError(Errc::kReadOnly, fmt::format("{}: directory {} is marked to have no symbolic links",
+                                                      device_.name(), directory.value()));
+    }
     const InodeNumber ino = InodeAllocator(transaction)
                                 .allocate({.parent = directory,
                                            .mode = mode,
@@ -194,7 +185,9 @@ InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::
                                            .generation = options_.generation()});
     const InodeEdit inode(transaction, ino);
     inode.change_core().nlink = 1u;
+    inherit(folder, inode);
     if (fill) fill(inode);
+    inherit_acl(folder, inode);
     enter(transaction, directory, name, ino);
     return ino;
   });
@@ -231,11 +224,12 @@ void Filesystem::link(InodeNumber ino, InodeNumber directory, std::string_view n
   const MutexLock operation(operations_);
   change([&](Transaction& transaction) {
     const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
+    require_changeable(inode);
     if (inode.type() == FileType::kDirectory) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory, which has one name only",
                                                          device_.name(), ino.value()));
     }
+    require_same_project(InodeEdit(transaction, directory), inode);
     if (inode.core().nlink == 0) remove_unlinked(transaction, ino);
     change_links(inode, 1);
     enter(transaction, directory, name, ino);
@@ -253,9 +247,11 @@ void Filesystem::unlink(InodeNumber directory, std::string_view name) {
     if (inode.type() == FileType::kDirectory) {
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: \"{}\" is a directory", device_.name(), name));
     }
+    const InodeEdit parent(transaction, directory);
+    require_changeable(parent);
+    require_changeable(inode);
     writer.remove(name);
     forget_parent(inode, directory, item.name);
-    const InodeEdit parent(transaction, directory);
     stamp_times(parent, now(), {.modification = true});
     note_change(parent, now());
     drop_link(transaction, inode);
@@ -276,9 +272,11 @@ void Filesystem::remove_directory(InodeNumber directory, std::string_view name) 
     if (!DirectoryWriter(transaction, item.ino).empty()) {
       throw RefusalError(Errc::kNotEmpty, fmt::format("{}: directory \"{}\" is not empty", device_.name(), name));
     }
+    const InodeEdit parent(transaction, directory);
+    require_changeable(parent);
+    require_changeable(inode);
     writer.remove(name);
     forget_parent(inode, directory, item.name);
-    const InodeEdit parent(transaction, directory);
     change_links(parent, -1);
     stamp_times(parent, now(), {.modification = true});
     note_change(parent, now());
@@ -327,6 +325,18 @@ void Filesystem::rename(InodeNumber from, std::string_view old_name, InodeNumber
     if (folder && from != to && is_below(transaction, to, moved->ino)) {
       throw RefusalError(Errc::kBadArgument,
                          fmt::format("{}: \"{}\" cannot move into itself", device_.name(), old_name));
+    }
+    const InodeEdit from_folder(transaction, from), to_folder(transaction, to);
+    require_changeable(from_folder);
+    require_changeable(inode);
+    require_same_project(to_folder, inode);
+    if (there) {
+      const InodeEdit other(transaction, there->ino);
+      require_changeable(to_folder);
+      require_changeable(other);
+      if (mode == RenameMode::kExchange) require_same_project(from_folder, other);
+    } else {
+      require_names_may_come(to_folder);
     }
     const DirFileType type = dir_file_type_of(inode.type());
     std::optional<InodeNumber> dropped;
@@ -411,6 +421,12 @@ InodeNumber Filesystem::create_unnamed(InodeNumber near, const NewFile& file) {
                                              .projid = file.projid,
                                              .now = now(),
                                              .generation = options_.generation()});
+    const InodeEdit folder(transaction, near);
+    if (folder.type() == FileType::kDirectory) {
+      const InodeEdit inode(transaction, fresh);
+      inherit(folder, inode);
+      inherit_acl(folder, inode);
+    }
     add_unlinked(transaction, fresh);
     return fresh;
   });
@@ -439,41 +455,6 @@ void Filesystem::release(InodeNumber ino) {
     nameless = inode.core().allocated() && inode.core().nlink == 0;
   }
   if (nameless) gone(ino);
-}
-
-void Filesystem::set_permissions(InodeNumber ino, std::uint32_t mode) {
-  const MutexLock operation(operations_);
-  change([&](Transaction& transaction) {
-    const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
-    inode.change_core().mode = mode_of(inode.type(), mode);
-    note_change(inode, now());
-    return true;
-  });
-}
-
-void Filesystem::set_owner(InodeNumber ino, std::uint32_t uid, std::uint32_t gid) {
-  const MutexLock operation(operations_);
-  change([&](Transaction& transaction) {
-    const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
-    inode.change_core().uid = uid;
-    inode.change_core().gid = gid;
-    note_change(inode, now());
-    return true;
-  });
-}
-
-void Filesystem::set_times(InodeNumber ino, std::optional<Timestamp> access, std::optional<Timestamp> modification) {
-  const MutexLock operation(operations_);
-  change([&](Transaction& transaction) {
-    const InodeEdit inode(transaction, ino);
-    require_in_use(inode);
-    if (access) stamp_times(inode, *access, {.access = true});
-    if (modification) stamp_times(inode, *modification, {.modification = true});
-    note_change(inode, now());
-    return true;
-  });
 }
 
 }  // namespace xdax

@@ -110,6 +110,8 @@ class RandomWork {
   void use(Filesystem& filesystem) { filesystem_ = &filesystem; }
   [[nodiscard]] ModelNode& root() { return root_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  /// How often blocks were shared.
+  [[nodiscard]] std::uint64_t shared() const { return shared_; }
   [[nodiscard]] std::string difference() {
     return filesystem_->read(
         [&](const Volume& volume) { return ModelCompare(volume).difference(root_, root_.ino, ""); });
@@ -342,7 +344,16 @@ class RandomWork {
         std::fill(content.begin() + static_cast<std::ptrdiff_t>(from),
                   content.begin() + static_cast<std::ptrdiff_t>(to), '\0');
     };
-    switch (pick(9)) {
+    switch (pick(15)) {
+      case 9:
+      case 12:
+      case 13:
+        return ranges(node);
+      case 10:
+      case 14:
+        return exchange(node);
+      case 11:
+        return hints(node);
       case 0:
       case 1:
       case 2: {
@@ -389,9 +400,95 @@ class RandomWork {
     }
   }
 
+  // Shares, copies or compares a range of another file, or of the same one.
+  void ranges(ModelNode& node) {
+    const auto [where, text] = some([](const ModelNode& each) { return each.type == FileType::kRegular; });
+    if (where == nullptr) return;
+    ModelNode& source = *where->names.at(text);
+    if (source.content.empty()) return;
+    const std::uint64_t block = filesystem_->geometry().block_bytes;
+    const bool aligned = pick(4) != 0;
+    std::uint64_t from = pick(source.content.size());
+    std::uint64_t to = pick(std::min(max_file_bytes, node.content.size() + 3 * block));
+    if (aligned) {
+      from = from / block * block;
+      to = to / block * block;
+    }
+    std::uint64_t length = std::min<std::uint64_t>(1 + pick(24 * block), source.content.size() - from);
+    const FilePlace at{.ino = source.ino, .offset_bytes = from}, into{.ino = node.ino, .offset_bytes = to};
+    const bool apart = &source != &node || from + length + block <= to || to + length + block <= from;
+    if (!apart) return;
+    const auto copied = [&] {
+      const std::string data = source.content.substr(from, length);
+      if (node.content.size() < to + length) node.content.resize(to + length, '\0');
+      node.content.replace(to, length, data);
+    };
+    const bool can_share = filesystem_->geometry().features.reflink();
+    switch (pick(3)) {
+      case 0: {
+        EXPECT_EQ(filesystem_->copy(at, into, length), length);
+        return copied();
+      }
+      case 1: {
+        if (!aligned || !can_share) return;
+        if (from + length != source.content.size() || to + length < node.content.size())
+          length = length / block * block;
+        if (length == 0) return;
+        filesystem_->share(at, into, length);
+        ++shared_;
+        return copied();
+      }
+      default: {
+        length =
+            std::min<std::uint64_t>(length, node.content.size() - std::min<std::uint64_t>(to, node.content.size()));
+        length = length / block * block;
+        if (!aligned || !can_share || length == 0) return;
+        const bool same = source.content.compare(from, length, node.content, to, length) == 0;
+        EXPECT_EQ(filesystem_->deduplicate(at, into, length), same);
+        return;
+      }
+    }
+  }
+
+  void exchange(ModelNode& node) {
+    const auto [where, text] = some([](const ModelNode& each) { return each.type == FileType::kRegular; });
+    if (where == nullptr) return;
+    ModelNode& other = *where->names.at(text);
+    const std::uint64_t block = filesystem_->geometry().block_bytes;
+    const std::uint64_t from = pick(node.content.size() / block + 1) * block;
+    const std::uint64_t to = pick(other.content.size() / block + 1) * block;
+    const FilePlace one{.ino = node.ino, .offset_bytes = from}, two{.ino = other.ino, .offset_bytes = to};
+    if (pick(2) == 0) {
+      if (&other == &node) return;
+      filesystem_->exchange_rest(one, two);
+      const std::string rest = node.content.substr(from);
+      node.content.replace(from, std::string::npos, other.content.substr(to));
+      other.content.replace(to, std::string::npos, rest);
+      return;
+    }
+    const std::uint64_t most = std::min(node.content.size() - from, other.content.size() - to) / block;
+    const std::uint64_t length = pick(most + 1) * block;
+    if (length == 0 || (&other == &node && from < to + length && to < from + length)) return;
+    filesystem_->exchange(one, two, length);
+    const std::string part = node.content.substr(from, length);
+    node.content.replace(from, length, other.content.substr(to, length));
+    other.content.replace(to, length, part);
+  }
+
+  // How space is to be allocated, which no byte tells.
+  void hints(ModelNode& node) {
+    const Geometry& geometry = filesystem_->geometry();
+    const std::uint64_t hint = geometry.block_bytes * pick(9);
+    if (pick(2) == 0 && geometry.features.reflink()) return filesystem_->set_copy_size_hint(node.ino, hint);
+    const bool empty = filesystem_->read(
+        [&](const Volume& volume) { return !volume.extents(node.ino, Fork::kData).next(FileBlock(0)).has_value(); });
+    if (empty) filesystem_->set_extent_size_hint(node.ino, hint);
+  }
+
   Filesystem* filesystem_;
   std::mt19937_64 random_;
   ModelNode root_;
+  std::uint64_t shared_ = 0;
   std::vector<ModelNode*> directories_;
   std::uint64_t refused_ = 0;
 };

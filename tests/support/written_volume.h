@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct VolumeCase {
   std::uint64_t size_bytes = 256u << 20;
   std::uint64_t ag_count = 4;
   std::uint32_t inode_bytes = 512;
+  std::function<void(mkfs::FormatRequest&)> more = {};  ///< changes the request further
 };
 
 inline std::ostream& operator<<(std::ostream& stream, const VolumeCase& each) { return stream << each.name; }
@@ -39,6 +41,7 @@ inline mkfs::FormatRequest format_request(const VolumeCase& each) {
   request.ag_count = each.ag_count;
   request.inode_bytes = each.inode_bytes;
   request.allow_tiny = true;
+  if (each.more) each.more(request);
   return request;
 }
 

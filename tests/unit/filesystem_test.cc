@@ -48,6 +48,9 @@ TEST_P(FilesystemModel, RandomWorkLeavesWhatTheModelHas) {
       work.use(*filesystem);
       ASSERT_EQ(work.difference(), "");
     }
+    if (seed == 1 && GetParam().reflink) {
+      EXPECT_GT(work.shared(), 10u);
+    }
     // All of it goes again.
     const auto clear = [&](const auto& self, ModelNode& node) -> void {
       for (const auto& [name, child] : node.names) {
@@ -71,7 +74,7 @@ TEST_P(FilesystemModel, ADirectoryOfThousandsGrowsAndShrinks) {
   auto filesystem = Filesystem::open(device_, reproducible());
   const InodeNumber folder = filesystem->make_directory(filesystem->root(), "folder", {.mode = 0755});
   const InodeNumber file = filesystem->create(folder, "file", {});
-  const int names = GetParam().block_bytes > 4096 ? 10'000 : 6'000;
+  const int names = filesystem->geometry().dir_block_bytes() > 8192 ? 10'000 : 6'000;
   std::vector<int> order;
   std::set<std::string> forms;
   const auto form = [&] {
@@ -124,7 +127,45 @@ INSTANTIATE_TEST_SUITE_P(
                       VolumeCase{.name = "2k_inodes", .inode_bytes = 2048},
                       VolumeCase{.name = "4k_parent", .parent = true},
                       VolumeCase{.name = "1k_parent", .block_bytes = 1024, .parent = true},
-                      VolumeCase{.name = "64k", .block_bytes = 65536, .size_bytes = 2u << 30}),
+                      VolumeCase{.name = "64k", .block_bytes = 65536, .size_bytes = 2u << 30},
+                      VolumeCase{.name = "2k", .block_bytes = 2048},
+                      VolumeCase{.name = "16k", .block_bytes = 16384, .size_bytes = 1u << 30, .ag_count = 1},
+                      VolumeCase{.name = "32k", .block_bytes = 32768, .size_bytes = 1u << 30, .ag_count = 2},
+                      VolumeCase{.name = "16_groups", .size_bytes = 512u << 20, .ag_count = 16},
+                      VolumeCase{.name = "old_features",
+                                 .rmapbt = false,
+                                 .reflink = false,
+                                 .more =
+                                     [](mkfs::FormatRequest& request) {
+                                       request.finobt = false;
+                                       request.inobtcount = false;
+                                       request.sparse = false;
+                                       request.bigtime = false;
+                                       request.nrext64 = false;
+                                     }},
+                      VolumeCase{.name = "dir_8k",
+                                 .block_bytes = 1024,
+                                 .more = [](mkfs::FormatRequest& request) { request.directory_block_bytes = 8192; }},
+                      VolumeCase{.name = "dir_64k",
+                                 .more = [](mkfs::FormatRequest& request) { request.directory_block_bytes = 65536; }},
+                      VolumeCase{.name = "case_blind",
+                                 .more = [](mkfs::FormatRequest& request) { request.directory_version = "ci"; }},
+                      VolumeCase{.name = "striped",
+                                 .more =
+                                     [](mkfs::FormatRequest& request) {
+                                       request.stripe_unit_bytes = 64u << 10;
+                                       request.stripe_width_units = 2;
+                                       request.log_stripe_bytes = 64u << 10;
+                                     }},
+                      VolumeCase{.name = "sector_4k",
+                                 .more = [](mkfs::FormatRequest& request) { request.sector_bytes = 4096; }},
+                      VolumeCase{.name = "hints",
+                                 .more =
+                                     [](mkfs::FormatRequest& request) {
+                                       request.extent_size_inherit_blocks = 4;
+                                       request.cow_extent_size_blocks = 8;
+                                       request.project_inherit = 7;
+                                     }}),
     [](const auto& each) { return each.param.name; });
 
 }  // namespace
