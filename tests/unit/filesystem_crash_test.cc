@@ -17,10 +17,11 @@ namespace {
 
 constexpr std::byte kStale{0xe7};
 
-// How much more than by default: XDAX_CRASH_FACTOR in the environment.
-std::uint64_t factor() {
-  const char* text = std::getenv("XDAX_CRASH_FACTOR");
-  return text == nullptr ? 1 : std::max<std::uint64_t>(1, std::strtoull(text, nullptr, 10));
+// How many power cuts each case has at least: XDAX_CRASH_STATES in the environment, or so many that all cases together
+// have 20,000.
+std::uint64_t states_wanted() {
+  const char* text = std::getenv("XDAX_CRASH_STATES");
+  return text == nullptr ? 2'500 : std::max<std::uint64_t>(1, std::strtoull(text, nullptr, 10));
 }
 
 class FilesystemCrash : public ::testing::TestWithParam<VolumeCase> {
@@ -101,13 +102,18 @@ TEST_P(FilesystemCrash, WhatWasSyncedIsThereAndNothingStaleEver) {
 
   std::uint64_t states = 0;
   std::uint64_t replayed = 0;
-  const std::uint64_t seeds = 4 * factor();
-  for (std::size_t cut = 1; cut <= trace.events().size(); ++cut) {
-    std::vector<CrashState> outcomes = trace.subsets(cut, 2 * factor());
-    for (CrashState& torn : trace.torn(cut, factor())) outcomes.push_back(std::move(torn));
-    for (std::uint64_t seed = 0; seed < seeds; ++seed) outcomes.push_back(trace.random_state(cut, seed));
-    // Most cuts look alike: a few of each place, all of them by option.
-    for (std::size_t i = cut % 7; i < outcomes.size(); i += factor() > 1 ? 1 : 7) {
+  const std::size_t cuts = trace.events().size();
+  const std::uint64_t at_each = states_wanted() / cuts + 1;
+  for (std::size_t cut = 1; cut <= cuts; ++cut) {
+    // Of what a model of the device's cache can lose, and of what chance can; where few are wanted, a few of each
+    // place.
+    std::vector<CrashState> outcomes = trace.subsets(cut, 1 + at_each / 4);
+    for (CrashState& torn : trace.torn(cut, 1 + at_each / 8)) outcomes.push_back(std::move(torn));
+    for (std::uint64_t seed = 0; outcomes.size() < std::max<std::uint64_t>(at_each, 11); ++seed) {
+      outcomes.push_back(trace.random_state(cut, seed));
+    }
+    for (std::uint64_t k = 0; k < at_each; ++k) {
+      const std::size_t i = (cut + k * outcomes.size() / at_each) % outcomes.size();
       SCOPED_TRACE(fmt::format("cut {}: {}", cut, outcomes[i].describe()));
       OverlayDevice image(*before);
       trace.build(outcomes[i], image);
@@ -129,14 +135,14 @@ TEST_P(FilesystemCrash, WhatWasSyncedIsThereAndNothingStaleEver) {
     }
   }
   RecordProperty("states", static_cast<int>(states));
-  EXPECT_GT(states, 250u);
+  EXPECT_GE(states, states_wanted());
   EXPECT_GT(replayed, states / 4);
 }
 
 // An error of the device at each call in turn: the operation fails or not, and the filesystem goes on.
 TEST_P(FilesystemCrash, EveryFailedCallLeavesASoundFilesystem) {
   std::uint64_t failed = 0;
-  for (std::uint64_t skip = 0; skip < 60 * factor(); ++skip) {
+  for (std::uint64_t skip = 0; skip < 60; ++skip) {
     for (const FaultOperation operation : {FaultOperation::kRead, FaultOperation::kWrite, FaultOperation::kPersist}) {
       SCOPED_TRACE(fmt::format("call {} of kind {}", skip, static_cast<int>(operation)));
       OverlayDevice image(device_);
@@ -172,15 +178,23 @@ TEST_P(FilesystemCrash, EveryFailedCallLeavesASoundFilesystem) {
   EXPECT_GT(failed, 60u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Geometries, FilesystemCrash,
-                         ::testing::Values(VolumeCase{.name = "4k", .size_bytes = 64u << 20},
-                                           VolumeCase{.name = "1k", .block_bytes = 1024, .size_bytes = 64u << 20},
-                                           VolumeCase{.name = "1k_plain",
-                                                      .block_bytes = 1024,
-                                                      .rmapbt = false,
-                                                      .reflink = false,
-                                                      .size_bytes = 64u << 20}),
-                         [](const auto& each) { return each.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, FilesystemCrash,
+    ::testing::Values(
+        VolumeCase{.name = "4k", .size_bytes = 64u << 20},
+        VolumeCase{.name = "1k", .block_bytes = 1024, .size_bytes = 64u << 20},
+        VolumeCase{.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false, .size_bytes = 64u << 20},
+        VolumeCase{.name = "4k_parent", .parent = true, .size_bytes = 64u << 20},
+        VolumeCase{.name = "2k_inodes", .size_bytes = 64u << 20, .inode_bytes = 2048},
+        VolumeCase{.name = "16k", .block_bytes = 16384, .size_bytes = 256u << 20, .ag_count = 2},
+        VolumeCase{.name = "dir_8k",
+                   .block_bytes = 1024,
+                   .size_bytes = 64u << 20,
+                   .more = [](mkfs::FormatRequest& request) { request.directory_block_bytes = 8192; }},
+        VolumeCase{.name = "log_stripe",
+                   .size_bytes = 64u << 20,
+                   .more = [](mkfs::FormatRequest& request) { request.log_stripe_bytes = 32u << 10; }}),
+    [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace xdax::test
