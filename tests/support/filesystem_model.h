@@ -100,12 +100,15 @@ class ModelCompare {
 /// A seeded stream of operations, each done to the filesystem and, when that did it, to the model.
 class RandomWork {
  public:
-  RandomWork(Filesystem& filesystem, std::uint64_t seed) : filesystem_(&filesystem), random_(seed) {
+  /// In a directory that is empty, of which nobody else knows.
+  RandomWork(Filesystem& filesystem, std::uint64_t seed, InodeNumber folder) : filesystem_(&filesystem), random_(seed) {
     root_.type = FileType::kDirectory;
-    root_.mode = filesystem.read([](const Volume& volume) { return volume.inode(volume.root()).core().mode & 07777u; });
-    root_.ino = filesystem.root();
+    root_.mode = filesystem.read([&](const Volume& volume) { return volume.inode(folder).core().mode & 07777u; });
+    root_.ino = folder;
     directories_.push_back(&root_);
   }
+
+  RandomWork(Filesystem& filesystem, std::uint64_t seed) : RandomWork(filesystem, seed, filesystem.root()) {}
 
   void use(Filesystem& filesystem) { filesystem_ = &filesystem; }
   [[nodiscard]] ModelNode& root() { return root_; }

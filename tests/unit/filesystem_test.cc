@@ -2,9 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "tests/support/filesystem_model.h"
 #include "tests/support/written_volume.h"
@@ -67,6 +71,67 @@ TEST_P(FilesystemModel, RandomWorkLeavesWhatTheModelHas) {
     filesystem->close();
     ASSERT_EQ(WrittenVolume::problems_of(device_), "");
   }
+}
+
+// Several threads change parts of the tree, others read all of it and sync, beside each other.
+TEST_P(FilesystemModel, ThreadsWorkBesideEachOther) {
+  auto filesystem = Filesystem::open(device_, {});
+  constexpr std::uint64_t kWriters = 4;
+  std::vector<std::unique_ptr<RandomWork>> works;
+  for (std::uint64_t i = 0; i < kWriters; ++i) {
+    const std::string name = "part" + std::to_string(i);
+    const InodeNumber folder = filesystem->make_directory(filesystem->root(), name, {.mode = 0755});
+    works.push_back(std::make_unique<RandomWork>(*filesystem, 100 + i, folder));
+    works.back()->max_file_bytes = 40'000;
+  }
+  std::atomic<bool> done = false;
+  std::atomic<std::uint64_t> passes = 0;
+  std::vector<std::thread> threads;
+  for (auto& work : works) {
+    threads.emplace_back([&work] {
+      for (int i = 0; i < 700; ++i) work->step();
+    });
+  }
+  // A reader sees each change whole: what a directory names is in use, and has as many links as it ought to.
+  std::thread reader([&] {
+    while (!done) {
+      filesystem->read([](const Volume& volume) {
+        const auto visit = [&](const auto& self, InodeNumber folder) -> void {
+          std::uint32_t folders = 0;
+          for (const DirItem& item : volume.directory(folder).list()) {
+            const Inode inode = volume.inode(item.ino);
+            ASSERT_TRUE(inode.core().allocated());
+            if (inode.type() != FileType::kDirectory) continue;
+            ++folders;
+            self(self, item.ino);
+          }
+          ASSERT_EQ(volume.inode(folder).core().nlink, folders + 2);
+        };
+        visit(visit, volume.root());
+      });
+      ++passes;
+    }
+  });
+  std::thread syncer([&] {
+    while (!done) {
+      filesystem->sync();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  reader.join();
+  syncer.join();
+  EXPECT_GT(passes, 0u);
+  for (const auto& work : works) EXPECT_EQ(work->difference(), "");
+  filesystem->close();
+  ASSERT_EQ(WrittenVolume::problems_of(device_), "");
+  filesystem = Filesystem::open(device_, reproducible());
+  for (const auto& work : works) {
+    work->use(*filesystem);
+    EXPECT_EQ(work->difference(), "");
+  }
+  filesystem->close();
 }
 
 // A directory that goes through all its forms and back, and keeps every position meanwhile.
