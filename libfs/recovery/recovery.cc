@@ -9,6 +9,7 @@
 #include "libfs/format/superblock.h"
 #include "libfs/journal/log_end.h"
 #include "libfs/recovery/owner_change.h"
+#include "libfs/recovery/resized.h"
 
 namespace xdax {
 namespace {
@@ -26,6 +27,10 @@ class Recovery {
                          fmt::format("{}: the log cannot be replayed: it is {}: {}", device_.name(),
                                      to_string(report_.log.state), report_.log.detail));
     }
+    // What is logged before a shrink, or behind a growth, may lie in the larger of the two only.
+    const Geometry old = geometry_;
+    report_.resized = geometry_behind_log(device_, geometry_, report_.log);
+    if (report_.resized && report_.resized->data_blocks > old.data_blocks) geometry_ = *report_.resized;
     Replay replay(device_, geometry_);
     report_.walk = walk_log(device_, place, report_.log,
                             [&](const LogTransaction& transaction) { replay.look_ahead(transaction); });
@@ -35,8 +40,10 @@ class Recovery {
     for (const std::uint64_t ino : replay.inodes()) report_.inodes.emplace_back(ino);
     report_.unfinished = replay.unfinished();
     for (const auto& [ino, fork] : replay.owner_changes()) own_map_blocks(device_, geometry_, InodeNumber(ino), fork);
+    if (report_.resized) geometry_ = *report_.resized;
     groups();
     counters();
+    if (report_.resized) write_superblock_copies(device_, geometry_);
     return std::move(report_);
   }
 
@@ -80,7 +87,7 @@ class Recovery {
   }
 
   Device& device_;
-  const Geometry& geometry_;
+  Geometry geometry_;
   RecoveryReport report_;
 };
 
@@ -88,8 +95,9 @@ class Recovery {
 
 RecoveryReport replay_log(Device& device, const Geometry& geometry) { return Recovery(device, geometry).run(); }
 
-void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report) {
+void finish_log(Device& device, const Geometry& opened, RecoveryReport& report) {
   if (report.log.state != LogState::kDirty || report.walk.damage) return;
+  const Geometry& geometry = report.resized ? *report.resized : opened;
   Journal journal(device, geometry, report.log, report.walk, report.counters);
   Finisher finisher(journal, report.unfinished);
   if (!finisher.possible()) return;

@@ -28,6 +28,7 @@ struct RecoveryReport {
   std::vector<LogItem> unfinished;   ///< intents that are still to be done, in order
   std::uint64_t unlinked_lists = 0;  ///< that are not empty yet
   SummaryCounters counters;          ///< of the superblock, as replay leaves them
+  std::optional<Geometry> resized;   ///< when the log holds another size of the filesystem; it is that from then on
   /// What was done behind the replay, through the log; absent when nothing was.
   std::optional<FinishCounts> finished;
 

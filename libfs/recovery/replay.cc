@@ -13,6 +13,7 @@
 #include "libfs/format/inode.h"
 #include "libfs/format/inode_fork.h"
 #include "libfs/journal/log_changes.h"
+#include "libfs/recovery/logged_buffer.h"
 
 namespace xdax {
 namespace {
@@ -190,18 +191,7 @@ void Replay::buffer(const LogItem& item, Lsn lsn) {
 }
 
 void Replay::copy_regions(const LogItem& item, Buffer& buffer) const {
-  std::size_t region = 1;
-  std::uint32_t from = 0;
-  while (const auto run = next_dirty_run(item.regions[0], from)) {
-    const std::size_t at = std::size_t{run->first} * BufLogFormat::kPieceBytes;
-    const std::size_t bytes = std::size_t{run->count} * BufLogFormat::kPieceBytes;
-    if (region >= item.regions.size() || item.regions[region].size() != bytes || at + bytes > buffer.bytes.size()) {
-      corrupt(item, "its regions are not those its map says");
-    }
-    std::memcpy(buffer.bytes.data() + at, item.regions[region].data(), bytes);
-    ++region;
-    from = run->first + run->count;
-  }
+  if (!copy_logged_runs(item, buffer.bytes)) corrupt(item, "its regions are not those its map says");
 }
 
 // Of a cluster only the unlinked pointers are meant: the inodes themselves have items of their own.
