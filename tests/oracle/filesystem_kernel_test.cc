@@ -19,6 +19,7 @@
 #include "tests/support/loop_device.h"
 #include "tests/support/mount.h"
 #include "tests/support/oracle.h"
+#include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/written_volume.h"
 #include "tests/support/xfs_repair.h"
@@ -117,11 +118,14 @@ class FilesystemKernel : public ::testing::TestWithParam<KernelCase> {
     ASSERT_TRUE(verdict.clean) << verdict.output;
   }
 
-  TempDir folder_;
+  TempDir folder_{memory_temp_parent()};
   fs::path image_ = folder_.path("image");
 };
 
-TEST_P(FilesystemKernel, TakesTurnsWithTheKernel) {
+// Of more geometries, which the kernel replays no differently.
+class FilesystemTurns : public FilesystemKernel {};
+
+TEST_P(FilesystemTurns, TakesTurnsWithTheKernel) {
   XDAX_NEED_KERNEL_XFS();
   XDAX_NEED_XFSPROGS();
   format();
@@ -181,7 +185,7 @@ TEST_P(FilesystemKernel, ReplaysWhatAPowerCutLeaves) {
   XDAX_NEED_XFSPROGS();
   format();
   const fs::path before = folder_.path("before");
-  fs::copy_file(image_, before);
+  run_or_throw({"cp", "--sparse=always", image_.string(), before.string()});
   struct Synced {
     std::size_t events = 0;
     std::string name, content;
@@ -207,12 +211,12 @@ TEST_P(FilesystemKernel, ReplaysWhatAPowerCutLeaves) {
     trace = recorder.take_trace();
   }
   const fs::path cut_image = folder_.path("cut");
-  constexpr std::uint64_t kStates = 62;
+  constexpr std::uint64_t kStates = 80;
   for (std::uint64_t i = 0; i < kStates; ++i) {
     const std::size_t cut = 1 + i * trace.events().size() / kStates;
     const CrashState state = trace.random_state(cut, i);
     SCOPED_TRACE(fmt::format("cut {}: {}", cut, state.describe()));
-    fs::copy_file(before, cut_image, fs::copy_options::overwrite_existing);
+    run_or_throw({"cp", "--sparse=always", before.string(), cut_image.string()});
     {
       const auto device = open_device(cut_image, {.mode = OpenMode::kReadWrite, .io = IoChoice::kUring});
       trace.build(state, *device);
@@ -235,19 +239,60 @@ TEST_P(FilesystemKernel, ReplaysWhatAPowerCutLeaves) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Geometries, FilesystemKernel,
-    ::testing::Values(KernelCase{.volume = {.name = "4k", .size_bytes = 320u << 20}},
-                      KernelCase{.volume = {.name = "1k", .block_bytes = 1024, .size_bytes = 320u << 20}},
-                      KernelCase{.volume = {.name = "1k_plain",
-                                            .block_bytes = 1024,
-                                            .rmapbt = false,
-                                            .reflink = false,
-                                            .size_bytes = 320u << 20}},
-                      KernelCase{.volume = {.name = "2k_inodes", .size_bytes = 320u << 20, .inode_bytes = 2048}},
-                      KernelCase{.volume = {.name = "4k_parent", .parent = true, .size_bytes = 320u << 20},
-                                 .repair_knows = false}),
-    [](const auto& each) { return each.param.volume.name; });
+const std::vector<KernelCase> kCases = {
+    {.volume = {.name = "4k", .size_bytes = 320u << 20}},
+    {.volume = {.name = "1k", .block_bytes = 1024, .size_bytes = 320u << 20}},
+    {.volume = {.name = "1k_plain", .block_bytes = 1024, .rmapbt = false, .reflink = false, .size_bytes = 320u << 20}},
+    {.volume = {.name = "2k_inodes", .size_bytes = 320u << 20, .inode_bytes = 2048}},
+    {.volume = {.name = "4k_parent", .parent = true, .size_bytes = 320u << 20}, .repair_knows = false},
+};
+
+const std::vector<KernelCase> kMoreCases = {
+    {.volume = {.name = "2k", .block_bytes = 2048, .size_bytes = 320u << 20}},
+    {.volume = {.name = "16k", .block_bytes = 16384, .size_bytes = 1u << 30, .ag_count = 2}},
+    {.volume = {.name = "64k", .block_bytes = 65536, .size_bytes = 2u << 30}},
+    {.volume = {.name = "16_groups", .size_bytes = 512u << 20, .ag_count = 16}},
+    {.volume = {.name = "old_features",
+                .rmapbt = false,
+                .reflink = false,
+                .size_bytes = 320u << 20,
+                .more =
+                    [](mkfs::FormatRequest& request) {
+                      request.finobt = false;
+                      request.inobtcount = false;
+                      request.sparse = false;
+                      request.bigtime = false;
+                      request.nrext64 = false;
+                    }}},
+    {.volume = {.name = "dir_8k",
+                .block_bytes = 1024,
+                .size_bytes = 320u << 20,
+                .more = [](mkfs::FormatRequest& request) { request.directory_block_bytes = 8192; }}},
+    {.volume = {.name = "striped",
+                .size_bytes = 320u << 20,
+                .more =
+                    [](mkfs::FormatRequest& request) {
+                      request.stripe_unit_bytes = 64u << 10;
+                      request.stripe_width_units = 2;
+                      request.log_stripe_bytes = 64u << 10;
+                    }}},
+    {.volume = {.name = "sector_4k",
+                .size_bytes = 320u << 20,
+                .more = [](mkfs::FormatRequest& request) { request.sector_bytes = 4096; }}},
+    {.volume = {.name = "hints",
+                .size_bytes = 320u << 20,
+                .more =
+                    [](mkfs::FormatRequest& request) {
+                      request.extent_size_inherit_blocks = 4;
+                      request.cow_extent_size_blocks = 8;
+                    }}},
+};
+
+std::string name_of(const ::testing::TestParamInfo<KernelCase>& each) { return each.param.volume.name; }
+
+INSTANTIATE_TEST_SUITE_P(Geometries, FilesystemKernel, ::testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(Geometries, FilesystemTurns, ::testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(MoreGeometries, FilesystemTurns, ::testing::ValuesIn(kMoreCases), name_of);
 
 }  // namespace
 }  // namespace xdax::test
