@@ -46,11 +46,6 @@ std::string obstacle(const ReplayOutcome& outcome) {
     return fmt::format("the log is damaged at cycle {} block {}: {}", recovery.walk.damage->record.cycle,
                        recovery.walk.damage->record.block, recovery.walk.damage->what);
   }
-  if (!recovery.unfinished.empty()) {
-    std::vector<LogItem> unknown = recovery.unfinished;
-    std::erase_if(unknown, [](const LogItem& item) { return can_finish(item.type); });
-    return fmt::format("it announces work that this version cannot finish ({})", kinds_of(unknown));
-  }
   return fmt::format("with the log replayed, {} problems are left",
                      outcome.check ? outcome.check->findings.problems() : 0);
 }

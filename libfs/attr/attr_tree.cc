@@ -172,6 +172,7 @@ void AttrTree::free_block(FileBlock at, bool node) {
 void AttrTree::remove_root() {
   XDAX_ASSERT(exists_ && !root_is_node_);
   free_block(kRoot, false);
+  fork_.free(kRoot, inode().geometry().max_file_blocks());
   exists_ = false;
 }
 

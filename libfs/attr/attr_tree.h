@@ -51,7 +51,8 @@ class AttrTree {
   void join_around(std::uint32_t hash);
   /// The items, when one leaf has all of them.
   [[nodiscard]] std::optional<AttrItems> only_leaf();
-  /// Frees the root, which must be a leaf.
+  /// Frees the root, which must be a leaf that names no value, and what the fork has beside it: blocks of values that
+  /// were never finished.
   void remove_root();
 
  private:

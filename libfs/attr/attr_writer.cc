@@ -164,33 +164,47 @@ void AttrWriter::set_in_tree(const AttrName& name, AttrItem item, const AttrKey&
 }
 
 void AttrWriter::remove(const AttrName& name, ByteSpan value) {
-  const AttrKey key = checked_key(name, value);
-  is_local() ? remove_local(name, key) : remove_from_tree(name, key);
+  if (!remove_if_there(name, value)) refuse(inode_, Errc::kNotFound, name, "is not there");
 }
 
-void AttrWriter::remove_local(const AttrName& name, const AttrKey& key) {
+bool AttrWriter::remove_if_there(const AttrName& name, ByteSpan value) { return erase(checked_key(name, value)); }
+
+void AttrWriter::remove_unfinished(const AttrName& name, ByteSpan value) {
+  AttrKey key = checked_key(name, value);
+  key.space |= attr_flags::kIncomplete;
+  // Every turn makes one less.
+  while (erase(key)) {
+  }
+}
+
+// False when there is none.
+bool AttrWriter::erase(const AttrKey& key) { return is_local() ? remove_local(key) : remove_from_tree(key); }
+
+bool AttrWriter::remove_local(const AttrKey& key) {
   AttrItems content = AttrItems::of_shortform(inode_.fork(Fork::kAttr), inode_.geometry());
   const auto index = content.find(key);
-  if (!index) refuse(inode_, Errc::kNotFound, name, "is not there");
+  if (!index) return false;
   content.items.erase(content.items.begin() + static_cast<std::ptrdiff_t>(*index));
   if (content.items.empty()) {
     ForkSplit(inode_).remove();
   } else {
     write_attr_shortform(inode_.change_fork(Fork::kAttr), content.items);
   }
+  return true;
 }
 
-void AttrWriter::remove_from_tree(const AttrName& name, const AttrKey& key) {
+bool AttrWriter::remove_from_tree(const AttrKey& key) {
   ForkWriter fork(inode_, Fork::kAttr);
   AttrTree tree(fork);
   auto place = tree.find(key);
-  if (!place) refuse(inode_, Errc::kNotFound, name, "is not there");
+  if (!place) return false;
   auto& items = place->content.items;
   const AttrEntry old = items[place->index].entry;
   if (old.remote) free_remote_value(fork, FileBlock(old.remote_block), old.value_bytes);
   items.erase(items.begin() + static_cast<std::ptrdiff_t>(place->index));
   tree.store(std::move(*place));
   shrink(tree, key.hash);
+  return true;
 }
 
 // After something has gone: smaller forms, where all fits one.

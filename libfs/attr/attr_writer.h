@@ -48,6 +48,10 @@ class AttrWriter {
   /// Removes an attribute; of a parent pointer, the one of this value. Throws as set() does, kNotFound when there is
   /// none.
   void remove(const AttrName& name, ByteSpan value = {});
+  /// The same; false when there is none.
+  bool remove_if_there(const AttrName& name, ByteSpan value = {});
+  /// Removes what an interrupted change left of an attribute and nobody sees. Throws as set() does.
+  void remove_unfinished(const AttrName& name, ByteSpan value = {});
 
  private:
   [[nodiscard]] AttrKey checked_key(const AttrName& name, ByteSpan value) const;
@@ -58,8 +62,9 @@ class AttrWriter {
   [[nodiscard]] bool store_local(const std::vector<AttrItem>& items);
   [[nodiscard]] bool set_local(const AttrName& name, const AttrItem& item, const AttrKey& key, SetMode mode);
   void set_in_tree(const AttrName& name, AttrItem item, const AttrKey& key, SetMode mode);
-  void remove_local(const AttrName& name, const AttrKey& key);
-  void remove_from_tree(const AttrName& name, const AttrKey& key);
+  [[nodiscard]] bool erase(const AttrKey& key);
+  [[nodiscard]] bool remove_local(const AttrKey& key);
+  [[nodiscard]] bool remove_from_tree(const AttrKey& key);
   void to_tree(const std::vector<AttrItem>& items);
   void shrink(AttrTree& tree, std::uint32_t hash);
 

@@ -300,4 +300,16 @@ void DirectoryWriter::short_to_block() {
   block.set_index(index);
 }
 
+void make_room_for_attributes(const InodeEdit& inode) {
+  constexpr std::uint64_t kLeastAttributes = 48;
+  const InodeCore& core = inode.core();
+  if (core.type() != FileType::kDirectory || fork_format(core, Fork::kData) != ForkFormat::kLocal ||
+      inode.fork(Fork::kAttr).size() >= kLeastAttributes) {
+    return;
+  }
+  if (core.size + kLeastAttributes > inode.geometry().inode_bytes - sizeof(InodeCore)) {
+    DirectoryWriter(inode.transaction(), inode.ino()).leave_inode();
+  }
+}
+
 }  // namespace xdax

@@ -126,4 +126,7 @@ class DirectoryWriter {
   InodeEdit inode_;
 };
 
+/// To be called before an inode gets attributes: they need room that a directory inside its inode may have taken.
+void make_room_for_attributes(const InodeEdit& inode);
+
 }  // namespace xdax

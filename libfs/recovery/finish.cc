@@ -10,6 +10,9 @@
 #include "libfs/inode/inactivate.h"
 #include "libfs/inode/unlinked.h"
 #include "libfs/journal/superblock_edit.h"
+#include "libfs/recovery/finish_attribute.h"
+#include "libfs/recovery/finish_exchange.h"
+#include "libfs/recovery/mapping.h"
 #include "libfs/space/refcount.h"
 
 namespace xdax {
@@ -124,17 +127,8 @@ std::uint32_t change_first_run(Group& group, const GroupExtent& extent, std::uin
 
 }  // namespace
 
-bool can_finish(LogItemType intent) {
-  return intent == LogItemType::kEfi || intent == LogItemType::kRui || intent == LogItemType::kCui ||
-         intent == LogItemType::kBui;
-}
-
 Finisher::Finisher(Journal& journal, std::vector<LogItem> intents) : journal_(journal), intents_(std::move(intents)) {
   for (const LogItem& item : intents_) ids_.insert(id_of(item));
-}
-
-bool Finisher::possible() const {
-  return std::all_of(intents_.begin(), intents_.end(), [](const LogItem& item) { return can_finish(item.type); });
 }
 
 bool Finisher::needed() const {
@@ -149,7 +143,6 @@ bool Finisher::needed() const {
 }
 
 FinishCounts Finisher::run() {
-  XDAX_ASSERT(possible());
   for (const LogItem& item : intents_) intent(item);
   counts_.intents = intents_;
   // What follows needs no log to be found again: it is in the group headers and trees.
@@ -172,8 +165,13 @@ void Finisher::intent(const LogItem& item) {
       return change_reverse_map(item);
     case LogItemType::kCui:
       return change_refcounts(item);
-    default:
+    case LogItemType::kBui:
       return change_extent_maps(item);
+    case LogItemType::kAttri:
+      return change_attribute(item);
+    default:
+      XDAX_ASSERT(item.type == LogItemType::kXmi);
+      return exchange(item);
   }
 }
 
@@ -232,33 +230,43 @@ void Finisher::change_refcounts(const LogItem& item) {
 
 // The reverse map's part is announced when this is done, so that it is still to be done too.
 void Finisher::change_extent_maps(const LogItem& item) {
-  const Geometry& geometry = journal_.geometry();
   Transaction transaction(journal_);
   for (const LoggedMapping& mapping : extents_of<LoggedMapping>(item)) {
     const InodeEdit inode(transaction, InodeNumber(mapping.owner));
     ForkWriter fork(inode, (mapping.flags & intent_flags::kBmapAttrFork) != 0 ? Fork::kAttr : Fork::kData);
-    const auto blocks_of = [&](const Extent& extent) {
-      return GroupExtent{.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks};
-    };
     if ((mapping.flags & intent_flags::kTypeMask) == intent_flags::kBmapMap) {
-      const Extent extent{.file_block = FileBlock(mapping.startoff),
-                          .start = FsBlock(mapping.startblock),
-                          .length_blocks = mapping.len,
-                          .unwritten = (mapping.flags & intent_flags::kBmapUnwritten) != 0};
-      fork.add(extent);
-      Group group(transaction, geometry.ag_of(extent.start));
-      FreeSpace(group).fill_list();
-      ReverseMap(group).add(blocks_of(extent), fork.owner_of(extent));
-      continue;
-    }
-    for (const Extent& extent : fork.remove(FileBlock(mapping.startoff), mapping.len)) {
-      Group group(transaction, geometry.ag_of(extent.start));
-      FreeSpace(group).fill_list();
-      ReverseMap(group).remove(blocks_of(extent), fork.owner_of(extent));
+      add_mapping(fork, {.file_block = FileBlock(mapping.startoff),
+                         .start = FsBlock(mapping.startblock),
+                         .length_blocks = mapping.len,
+                         .unwritten = (mapping.flags & intent_flags::kBmapUnwritten) != 0});
+    } else {
+      remove_mappings(fork, FileBlock(mapping.startoff), mapping.len);
     }
   }
   transaction.note(done_item(LogItemType::kBud, id_of(item)));
   transaction.commit();
+}
+
+void Finisher::change_attribute(const LogItem& item) {
+  Transaction transaction(journal_);
+  finish_attribute(transaction, item);
+  transaction.note(done_item(LogItemType::kAttrd, id_of(item)));
+  transaction.commit();
+}
+
+void Finisher::exchange(const LogItem& item) {
+  auto left = view<XmiLogFormat>(item.regions[0]);
+  for (bool more = true; more;) {
+    Transaction transaction(journal_);
+    const std::uint64_t id = left.id;
+    more = exchange_some(transaction, left);
+    transaction.note(done_item(LogItemType::kXmd, id));
+    if (more) {
+      left.id = new_id();
+      transaction.note({.type = LogItemType::kXmi, .regions = {region_of(left)}});
+    }
+    transaction.commit();
+  }
 }
 
 // The files they were staged for are forgotten with the memory of the machine.

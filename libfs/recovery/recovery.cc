@@ -100,7 +100,6 @@ void finish_log(Device& device, const Geometry& opened, RecoveryReport& report) 
   const Geometry& geometry = report.resized ? *report.resized : opened;
   Journal journal(device, geometry, report.log, report.walk, report.counters);
   Finisher finisher(journal, report.unfinished);
-  if (!finisher.possible()) return;
   if (!finisher.needed()) return end_log(device, geometry, report.log);
   report.finished = finisher.run();
   journal.close();

@@ -43,9 +43,9 @@ struct RecoveryReport {
 RecoveryReport replay_log(Device& device, const Geometry& geometry);
 
 /// Does what is left of a log that replay_log() replayed, and ends it: the device is then as after a mount and an
-/// unmount. Does nothing when the report says that it is damaged, or when an intent is of a kind that cannot be
-/// finished. What was replayed is durable. Durable when it returns, when anything was finished; no barrier otherwise.
-/// Throws as replay_log() does, and RefusalError (kNoSpace).
+/// unmount. Does nothing when the report says that it is damaged. What was replayed is durable. Durable when it
+/// returns, when anything was finished; no barrier otherwise. Throws as replay_log() does, CorruptionError for an
+/// intent that cannot be, and RefusalError (kNoSpace).
 void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report);
 
 /// Both, with a barrier between.

@@ -190,8 +190,6 @@ class Filesystem {
   /// Changes an inode in a transaction, and notes that it did.
   template <class Edit>
   void edit(InodeNumber ino, const Edit& edit);
-  /// Attributes need room that a directory inside its inode may have taken.
-  static void make_room_for_attributes(const InodeEdit& inode);
   /// What a new file has from the directory that it is made in.
   void inherit(const InodeEdit& parent, const InodeEdit& inode);
   void inherit_acl(const InodeEdit& parent, const InodeEdit& inode);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "libfs/base/error.h"
+#include "libfs/dir/directory_writer.h"
 #include "libfs/volume/filesystem.h"
 
 namespace xdax {

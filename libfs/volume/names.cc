@@ -62,18 +62,6 @@ void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::str
   note_change(inode, now());
 }
 
-void Filesystem::make_room_for_attributes(const InodeEdit& inode) {
-  constexpr std::uint64_t kLeastAttributes = 48;
-  const InodeCore& core = inode.core();
-  if (core.forkoff != 0 || core.type() != FileType::kDirectory ||
-      fork_format(core, Fork::kData) != ForkFormat::kLocal) {
-    return;
-  }
-  if (core.size + kLeastAttributes > inode.geometry().inode_bytes - sizeof(InodeCore)) {
-    DirectoryWriter(inode.transaction(), inode.ino()).leave_inode();
-  }
-}
-
 namespace {
 
 ParentPointer pointer_to(Transaction& transaction, InodeNumber directory) {

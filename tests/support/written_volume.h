@@ -27,6 +27,7 @@ struct VolumeCase {
   std::uint64_t size_bytes = 256u << 20;
   std::uint64_t ag_count = 4;
   std::uint32_t inode_bytes = 512;
+  bool exchange = false;
   std::function<void(mkfs::FormatRequest&)> more = {};  ///< changes the request further
 };
 
@@ -38,6 +39,7 @@ inline mkfs::FormatRequest format_request(const VolumeCase& each) {
   request.rmapbt = each.rmapbt;
   request.reflink = each.reflink;
   request.parent = each.parent;
+  request.exchange = each.exchange;
   request.ag_count = each.ag_count;
   request.inode_bytes = each.inode_bytes;
   request.allow_tiny = true;

@@ -338,27 +338,6 @@ TEST_P(RecoveryFinish, ExtentMapsAreChanged) {
   EXPECT_EQ(maps_.find(":20+10@"), std::string::npos) << maps_;
 }
 
-TEST_P(RecoveryFinish, WhatCannotBeFinishedIsLeftAndSoIsTheLog) {
-  announce(a_, [&](ForkWriter& /*fork*/, Transaction& transaction) {
-    XmiLogFormat format{};
-    format.type = static_cast<std::uint16_t>(LogItemType::kXmi);
-    format.size = std::uint16_t{1};
-    format.id = 5u;
-    format.inode1 = a_.value();
-    format.inode2 = b_.value();
-    format.blockcount = 1u;
-    LogRegion region(sizeof format);
-    std::memcpy(region.data(), &format, sizeof format);
-    transaction.note({.type = LogItemType::kXmi, .regions = {region}});
-  });
-  const auto crashed = MemoryDevice::copy_of(volume_.device().bytes());
-  const RecoveryReport report = recover(*crashed, volume_.geometry());
-  EXPECT_FALSE(report.complete());
-  EXPECT_EQ(report.unfinished.size(), 1u);
-  EXPECT_FALSE(report.finished.has_value());
-  EXPECT_EQ(read_log_summary(*crashed, LogPlace::of(volume_.geometry())).state, LogState::kDirty);
-}
-
 // Some of everything, more than one checkpoint takes when it is finished.
 void RecoveryFinish::announce_a_bit_of_all() {
   const InodeNumber unlinked = create("", false);
