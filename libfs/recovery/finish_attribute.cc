@@ -72,13 +72,14 @@ class AttrIntent {
   }
 
   void require_legal() const {
+    const Features& features = transaction_.geometry().features;
     if (!of_parent()) {
+      require((features.log_incompat & log_incompat_bits::kXattrs) != 0, "the superblock does not say that it may");
       require((space() & attr_flags::kParent) == 0 && std::popcount(space()) <= 1, "the attribute is in no namespace");
       require(valid_attr_name(name_), "it names what cannot be an attribute");
       return;
     }
-    require(transaction_.geometry().features.parent() && space() == attr_flags::kParent,
-            "it is about a parent pointer where there are none");
+    require(features.parent() && space() == attr_flags::kParent, "it is about a parent pointer where there are none");
     require(format_.value_len == sizeof(ParentPointer), "a parent pointer has another length");
     for (const ByteSpan pointer : {value_, replaces_parent() ? new_value_ : value_}) {
       require(transaction_.geometry().valid_inode(InodeNumber(view<ParentPointer>(pointer).ino)),

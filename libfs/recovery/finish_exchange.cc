@@ -87,7 +87,8 @@ class Exchange {
                     one_.transaction().journal().device().name(), one_.ino().value(), other_.ino().value(), otherwise));
   }
 
-  // Either file may get shared blocks; which of them keeps none, the flags say in the end.
+  // Either file may get shared blocks. That one keeps none in the end the flags may say, but a mount leaves the marks
+  // too.
   void share_mark() {
     if (fork() == Fork::kAttr || one_.core().reflink() == other_.core().reflink()) return;
     const InodeEdit& unmarked = one_.core().reflink() ? other_ : one_;
@@ -124,11 +125,6 @@ class Exchange {
       one_.change_core().size = left_.isize1.get();
       other_.change_core().size = left_.isize2.get();
     }
-    const auto unmark = [](const InodeEdit& inode) {
-      inode.change_core().flags2 = inode.core().flags2 & ~inode_flags2::kReflink;
-    };
-    if (has(exchange_flags::kClearReflink1)) unmark(one_);
-    if (has(exchange_flags::kClearReflink2)) unmark(other_);
   }
 
   XmiLogFormat& left_;

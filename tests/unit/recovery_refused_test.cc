@@ -3,7 +3,7 @@
 
 #include "libfs/base/error.h"
 #include "libfs/device/overlay_device.h"
-#include "tests/unit/recovery_intents_support.h"
+#include "tests/support/intents_fixture.h"
 
 namespace xdax::test {
 namespace {
@@ -54,6 +54,9 @@ TEST_P(RecoveryIntentsHostile, ChangesOfAttributesThatCannotBe) {
   MadeAttri made = good;
   made.name = std::string("a\0b", 3);
   expect_refused("a zero in the name", attri(made), "names");
+  log_attributes(false);
+  expect_refused("a superblock that says nothing of it", attri(good), "superblock");
+  log_attributes(true);
   LogItem missing = attri(good);
   missing.regions.pop_back();
   mutable_view<AttriLogFormat>(missing.regions[0]).size = std::uint16_t{2};

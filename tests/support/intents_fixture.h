@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "libfs/attr/attr_tree.h"
+#include "libfs/base/crc32c.h"
 #include "libfs/device/memory_device.h"
 #include "libfs/format/da_hash.h"
+#include "libfs/format/superblock.h"
 #include "libfs/inode/fork_writer.h"
 #include "libfs/recovery/recovery.h"
 #include "libfs/volume/filesystem.h"
@@ -28,6 +30,7 @@ class RecoveryIntents : public ::testing::TestWithParam<VolumeCase> {
     const mkfs::Plan plan = mkfs::make_plan(format_request(GetParam()), mkfs::DeviceFacts::of(device_));
     mkfs::format_device(device_, plan, {});
     geometry_ = plan.geometry;
+    log_attributes(true);
     block_ = geometry_.block_bytes;
     edit([&](Filesystem& filesystem) {
       comb_ = filesystem.create(filesystem.root(), "comb", {});
@@ -46,6 +49,16 @@ class RecoveryIntents : public ::testing::TestWithParam<VolumeCase> {
   }
 
   static constexpr std::uint64_t kComb = 900;
+
+  // Whether the log may announce changes of attributes that are no parent pointers.
+  void log_attributes(bool may) {
+    std::vector<std::byte> sector(geometry_.sector_bytes);
+    device_.read(0, sector);
+    mutable_view<Superblock>(sector).features_log_incompat = may ? log_incompat_bits::kXattrs : 0;
+    seal(sector, offsetof(Superblock, crc));
+    device_.write(0, sector);
+    geometry_ = Geometry(view<Superblock>(sector));
+  }
 
   void edit(const std::function<void(Filesystem&)>& work) {
     const auto filesystem =
