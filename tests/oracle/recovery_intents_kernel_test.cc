@@ -229,23 +229,24 @@ TEST_P(RecoveryIntentsKernel, WhatWasCutShortAMountFinishes) {
   const Trace trace = recorder.take_trace();
   const std::size_t events = trace.events().size();
   unsigned parts = 0;
-  for (std::size_t cut = 0; cut <= events; cut += 1 + events / 12) {
+  for (std::size_t cut = 0; cut <= events; ++cut) {
     SCOPED_TRACE(fmt::format("after {} of {} events", cut, events));
     const auto crashed = MemoryDevice::copy_of(device_.bytes());
     trace.build(trace.prefix(cut), *crashed);
-    {
-      OverlayDevice replayed(static_cast<Device&>(*crashed));
-      for (const LogItem& item : replay_log(replayed, geometry_).unfinished) {
-        if (item.type == LogItemType::kXmi && view<XmiLogFormat>(item.regions[0]).startoff1 != 0) ++parts;
-      }
-    }
+    OverlayDevice replayed(static_cast<Device&>(*crashed));
+    const std::vector<LogItem> left = replay_log(replayed, geometry_).unfinished;
+    const bool part = std::any_of(left.begin(), left.end(), [](const LogItem& item) {
+      return item.type == LogItemType::kXmi && view<XmiLogFormat>(item.regions[0]).startoff1 != 0;
+    });
+    if (part) ++parts;
+    if (!part && cut % 5 != 0) continue;
     const auto image = image_of(*crashed);
     EXPECT_TRUE(mounts(image));
     const auto theirs = open_device(image.string(), {.mode = OpenMode::kRead});
     EXPECT_EQ(states_of(*theirs), expected);
     EXPECT_EQ(WrittenVolume::problems_of(*theirs), "");
   }
-  std::cout << parts << " times a part was left\n";
+  EXPECT_GT(parts, 0u) << "of the exchange was left";
 }
 
 INSTANTIATE_TEST_SUITE_P(
