@@ -22,7 +22,8 @@ class LogRing {
   /// Reads `count` blocks, at most all, from `first` on, around the end of the ring. Valid until the next read. Throws
   /// IoError.
   [[nodiscard]] MutableByteSpan read(std::uint32_t first, std::uint32_t count) {
-    buffer_.resize(std::size_t{count} * kBasicBlockBytes);
+    // Made anew: of resize() g++ 12 at -O3 believes that it writes past the end.
+    buffer_ = std::vector<std::byte>(std::size_t{count} * kBasicBlockBytes);
     const std::uint32_t before_end = std::min(count, place_.blocks - first);
     const std::size_t before_end_bytes = std::size_t{before_end} * kBasicBlockBytes;
     device_.read(place_.offset_bytes + std::uint64_t{first} * kBasicBlockBytes,
