@@ -98,11 +98,11 @@ Flaws verify_inode_chunk_records(std::span<const InodeChunkRecord> records, bool
     }
     // A sparse chunk may reach past the end of the group with inodes that do not exist.
     const std::uint64_t existing = chunk.existing_mask();
-    bool fits = existing != 0;
-    for (unsigned inode = 0; inode < limits::kInodesPerChunk; ++inode) {
-      if ((existing >> inode & 1) != 0 && !geometry.valid_ag_inode(context.ag, chunk.start + inode)) fits = false;
-    }
-    if (!fits) {
+    // Those that are valid lie side by side, so that the first and the last tell of all.
+    const auto valid = [&](int inode) {
+      return geometry.valid_ag_inode(context.ag, chunk.start + static_cast<std::uint32_t>(inode));
+    };
+    if (existing == 0 || !valid(std::countr_zero(existing)) || !valid(63 - std::countl_zero(existing))) {
       flaws.add({FlawKind::kRange, "inobt.startino", at, first_block, geometry.ag_length_blocks(context.ag),
                  "existing inodes inside the group, past its header"});
     }
