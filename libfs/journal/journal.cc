@@ -56,7 +56,7 @@ void Journal::begin() {
     XDAX_ASSERT(!closed_);
     const std::uint64_t limit =
         std::min<std::uint64_t>(log_.log_blocks() / kCheckpointPart, kMaxCheckpointBytes / kBasicBlockBytes);
-    if (log_.blocks_for(open_regions_, open_bytes_) > limit) checkpoint();
+    if (log_.blocks_for(open_.regions, open_.bytes) > limit) checkpoint();
   } catch (...) {
     turn_.unlock();
     throw;
@@ -114,32 +114,33 @@ Lsn Journal::tail() const {
   return oldest.value_or(log_.head());
 }
 
-void Journal::account(const Commit& commit) {
+// What a commit adds to the open checkpoint, at most. A block that is in it already is logged once, as it is last.
+Journal::Amount Journal::amount_of(const Commit& commit) const {
+  Amount amount;
   for (const Commit::Block& block : commit.blocks) {
-    open_bytes_ += change_bytes(block.place.length_bytes);
-    open_regions_ += change_regions(block.place.length_bytes);
+    const auto found = blocks_.find(block.place.byte);
+    if (found != blocks_.end() && found->second.open) continue;
+    amount.bytes += change_bytes(block.place.length_bytes);
+    amount.regions += change_regions(block.place.length_bytes);
   }
-  open_regions_ += commit.new_inodes.size();
-  open_bytes_ += commit.new_inodes.size() * sizeof(IcreateLog);
+  amount.regions += commit.new_inodes.size();
+  amount.bytes += commit.new_inodes.size() * sizeof(IcreateLog);
   for (const LogItem& note : commit.notes) {
-    open_regions_ += note.regions.size();
-    for (const LogRegion& region : note.regions) open_bytes_ += region.size();
+    amount.regions += note.regions.size();
+    for (const LogRegion& region : note.regions) amount.bytes += region.size();
   }
+  return amount;
 }
 
 void Journal::commit(Commit commit) {
-  std::uint64_t regions = open_regions_;
-  std::uint64_t bytes = open_bytes_;
-  for (const Commit::Block& block : commit.blocks) {
-    bytes += change_bytes(block.place.length_bytes);
-    regions += change_regions(block.place.length_bytes);
-  }
+  const Amount amount = amount_of(commit);
   // Beside the checkpoint before, which may not be home.
-  if (log_.blocks_for(regions, bytes) > log_.log_blocks() / 2) {
+  if (log_.blocks_for(open_.regions + amount.regions, open_.bytes + amount.bytes) > log_.log_blocks() / 2) {
     throw RefusalError(Errc::kNoSpace, fmt::format("{}: the log is too small for a change of {} blocks", device_.name(),
                                                    commit.blocks.size()));
   }
-  account(commit);
+  open_.regions += amount.regions;
+  open_.bytes += amount.bytes;
   std::vector<PublishedBlock> published;
   for (Commit::Block& change : commit.blocks) {
     published.push_back({.place = change.place, .identity = change.identity, .version = change.after});
@@ -214,6 +215,7 @@ void Journal::checkpoint() {
     regions += item.regions.size();
     for (const LogRegion& region : item.regions) bytes += region.size();
   }
+  XDAX_ASSERT(regions <= open_.regions && bytes <= open_.bytes);
   const std::uint64_t needed = log_.blocks_for(regions, bytes);
   if (log_.used_blocks(tail()) + needed >= log_.log_blocks()) {
     write_home();
@@ -252,7 +254,7 @@ void Journal::make_durable(Lsn lsn) {
   new_inodes_.clear();
   notes_.clear();
   busy_.clear();
-  open_regions_ = open_bytes_ = 0;
+  open_ = {};
 }
 
 void Journal::write_home() {

@@ -114,12 +114,18 @@ class Journal {
     std::optional<Lsn> since;  ///< oldest checkpoint that is not home; `logged` is what goes home then
   };
 
+  /// Of what is logged.
+  struct Amount {
+    std::uint64_t regions = 0;
+    std::uint64_t bytes = 0;
+  };
+
   void checkpoint();
   void write_home();
   void barrier();
   [[nodiscard]] Lsn tail() const;
   [[nodiscard]] std::vector<LogItem> open_items() const;
-  void account(const Commit& commit);
+  [[nodiscard]] Amount amount_of(const Commit& commit) const;
   void make_durable(Lsn lsn);
 
   Device& device_;
@@ -135,7 +141,7 @@ class Journal {
   std::vector<LogItem> notes_;                   ///< of the open checkpoint
   std::map<std::uint64_t, std::uint32_t> busy_;  ///< freed in the open checkpoint: packed block, length
   std::vector<Lsn> on_the_way_;                  ///< of blocks written home since the last barrier
-  std::uint64_t open_regions_ = 0, open_bytes_ = 0;  ///< at most, of the open checkpoint
+  Amount open_;                                  ///< of the open checkpoint, at most
   /// Usable blocks less free ones, and the pool; absent until told.
   std::optional<std::int64_t> usable_less_free_;
   std::uint64_t pool_blocks_ = 0;

@@ -14,6 +14,7 @@ namespace xdax {
 namespace {
 
 constexpr std::size_t kPiece = BufLogFormat::kPieceBytes;
+constexpr std::uint64_t kLeastInode = 512;
 
 template <class T>
 LogRegion region_of(const T& structure) {
@@ -188,12 +189,11 @@ void append_given_up(std::vector<LogItem>& items, const BlockPlace& place) {
 }
 
 std::uint64_t change_regions(std::uint32_t block_bytes) {
-  // Every other piece, or three regions more for each inode of the least size and the pointers besides.
-  return 2 + block_bytes / kPiece;
+  // Every other piece; or four regions for each inode of the least size, and a buffer item with a pointer of each.
+  return 2 + 5 * (block_bytes / kLeastInode);
 }
 
 std::uint64_t change_bytes(std::uint32_t block_bytes) {
-  constexpr std::uint64_t kLeastInode = 512;
   const std::uint64_t inodes = block_bytes / kLeastInode;
   const std::uint64_t map = sizeof(BufLogFormat) + block_bytes / kPiece / 8 + sizeof(le32);
   // A tree root grows by its header.

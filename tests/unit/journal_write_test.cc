@@ -1,12 +1,17 @@
 // Commits, checkpoints and what is on the device after each: every state must replay to what was synced.
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <random>
+#include <string>
+
 #include "libfs/base/error.h"
 #include "libfs/device/fault_device.h"
 #include "libfs/device/memory_device.h"
 #include "libfs/device/overlay_device.h"
 #include "libfs/device/recording_device.h"
 #include "libfs/format/inode.h"
+#include "libfs/format/remote_block.h"
 #include "libfs/journal/transaction.h"
 #include "libfs/recovery/recovery.h"
 #include "mkfs/format.h"
@@ -102,11 +107,71 @@ TEST_P(JournalWrite, TheLogGoesAroundManyTimes) {
   EXPECT_EQ(recovered(device_), number);
 }
 
+// Only what differs from the last checkpoint is logged, however often it changed since.
+TEST_P(JournalWrite, ABlockThatChangesOftenTakesRoomInTheLogOnce) {
+  RecordingDevice recorder(device_);
+  const auto journal = open(recorder);
+  for (std::uint32_t number = 1; number <= 5000; ++number) store(*journal, number);
+  EXPECT_EQ(recorder.event_count(), 0u);
+  journal->sync();
+  EXPECT_EQ(recovered(device_), 5000u);
+}
+
+// Blocks come, change and go, and nobody syncs: room in the log is always made in time.
+TEST_P(JournalWrite, RoomIsMadeBeforeTheLogIsFull) {
+  RecordingDevice recorder(device_);
+  auto journal = open(recorder);
+  const MetadataIdentity piece{.kind = MetadataKind::kSymlink, .owner = geometry_.root_inode, .file_block = {}};
+  const auto place = [&](std::uint32_t index) {
+    return BlockPlace{.byte = geometry_.byte_of(AgNumber(1), AgBlock(geometry_.ag_header_blocks() + 100 + index)),
+                      .length_bytes = geometry_.block_bytes};
+  };
+  constexpr std::size_t kTextBytes = 1000;
+  std::mt19937 engine(1);
+  std::vector<std::string> texts(512);  // empty: the block is none of ours
+  for (std::uint32_t turn = 0; turn < 20000; ++turn) {
+    const auto index = static_cast<std::uint32_t>(engine() % texts.size());
+    Transaction transaction(*journal);
+    if (!texts[index].empty() && engine() % 4 == 0) {
+      transaction.give_up(place(index));
+      texts[index].clear();
+    } else {
+      const MutableByteSpan block =
+          texts[index].empty() ? transaction.create(place(index), piece) : transaction.change(place(index), piece);
+      texts[index] = std::string(kTextBytes, static_cast<char>('a' + engine() % 26));
+      auto& header = mutable_view<RemoteHeader>(block);
+      header.magic = RemoteHeader::kSymlinkMagic;
+      header.bytes = static_cast<std::uint32_t>(kTextBytes);
+      header.uuid = geometry_.uuid;
+      header.owner = piece.owner.value();
+      header.blkno = place(index).byte >> kBasicBlockLog;
+      std::memcpy(block.data() + sizeof(RemoteHeader), texts[index].data(), kTextBytes);
+    }
+    transaction.commit();
+  }
+  EXPECT_GT(recorder.trace().barriers().size(), 4u);
+  journal->sync();
+  OverlayDevice copy(device_);
+  EXPECT_TRUE(recover(copy, geometry_).complete());
+  for (std::uint32_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) continue;
+    std::string found(kTextBytes, '\0');
+    copy.read(place(i).byte + sizeof(RemoteHeader), std::as_writable_bytes(std::span(found)));
+    ASSERT_EQ(found, texts[i]) << i;
+  }
+}
+
 TEST_P(JournalWrite, RefusesToWriteDamage) {
   const auto journal = open(device_);
   {
     Transaction transaction(*journal);
     mutable_view<InodeCore>(transaction.change(cluster(), kCluster)).format = 9;
+    EXPECT_THROW(transaction.commit(), CorruptionError);
+  }
+  {
+    Transaction transaction(*journal);  // any inode of a cluster, not only its first
+    const MutableByteSpan bytes = transaction.change(cluster(), kCluster);
+    mutable_view<InodeCore>(bytes, bytes.size() - geometry_.inode_bytes).magic = std::uint16_t{1};
     EXPECT_THROW(transaction.commit(), CorruptionError);
   }
   store(*journal, 5);
