@@ -91,11 +91,39 @@ void Cache::mark_home(const BlockPlace& place, const Version& version) {
 
 void Cache::read_batch(std::span<ReadRequest> requests) {
   const ReadLock lock(mutex_);
-  device_.read_batch(requests);
-  for (ReadRequest& request : requests) patch(request);
+  // What is wholly here need not be read. One request is the usual number, and needs no lists.
+  if (requests.size() == 1) {
+    if (answer(requests.front())) return;
+    device_.read_batch(requests);
+    patch(requests.front());
+    return;
+  }
+  std::vector<ReadRequest*> waiting;
+  std::vector<ReadRequest> rest;
+  for (ReadRequest& request : requests) {
+    if (answer(request)) continue;
+    waiting.push_back(&request);
+    rest.push_back(request);
+  }
+  device_.read_batch(rest);
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    patch(rest[i]);
+    waiting[i]->error = rest[i].error;
+  }
 }
 
-// A block that the device cannot read and that is wholly here is readable all the same.
+bool Cache::answer(ReadRequest& request) const {
+  auto block = blocks_.upper_bound(request.offset_bytes);
+  if (block == blocks_.begin()) return false;
+  --block;
+  const std::uint64_t into = request.offset_bytes - block->first;
+  const std::size_t length = request.buffer.size();
+  if (length == 0 || into >= block->second.length_bytes || block->second.length_bytes - into < length) return false;
+  std::memcpy(request.buffer.data(), block->second.version->data() + into, length);
+  request.error = {};
+  return true;
+}
+
 void Cache::patch(ReadRequest& request) {
   const std::uint64_t begin = request.offset_bytes;
   const std::uint64_t end = begin + request.buffer.size();
@@ -108,7 +136,6 @@ void Cache::patch(ReadRequest& request) {
     const std::uint64_t to = std::min(end, block_end);
     std::memcpy(request.buffer.data() + (from - begin), block->second.version->data() + (from - block->first),
                 to - from);
-    if (from == begin && to == end) request.error = {};
   }
 }
 

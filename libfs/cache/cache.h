@@ -93,6 +93,8 @@ class Cache {
 
   [[nodiscard]] bool same_use(const Entry& entry, const BlockPlace& place, const MetadataIdentity& identity) const;
   void drop_clean() XDAX_REQUIRES(mutex_);
+  /// Answers a request of which one block has all.
+  [[nodiscard]] bool answer(ReadRequest& request) const XDAX_REQUIRES_SHARED(mutex_);
   void patch(ReadRequest& request) XDAX_REQUIRES_SHARED(mutex_);
 
   Device& device_;

@@ -224,6 +224,19 @@ void seal_changes(const Geometry& geometry, MetadataKind kind, ByteSpan before, 
   }
 }
 
+Flaws verify_changes(const Geometry& geometry, std::uint64_t byte, const MetadataIdentity& identity, ByteSpan before,
+                     ByteSpan after) {
+  if (identity.kind != MetadataKind::kInodes) return verify_metadata(after, geometry, byte, identity);
+  Flaws flaws;
+  const FsBlock block = fs_block_of_byte(geometry, byte);
+  const AgInode first = geometry.first_inode_of(geometry.ag_block_of(block));
+  for_changed_inodes(geometry, before, after, [&](std::size_t at, ByteSpan inode) {
+    const auto index = static_cast<std::uint32_t>(at >> geometry.inode_log);
+    flaws.add_all(verify_inode(inode, geometry, {.ino = geometry.inode_number(geometry.ag_of(block), first + index)}));
+  });
+  return flaws;
+}
+
 void fill_new_inodes(const Geometry& geometry, const NewInodes& inodes, MutableByteSpan target) {
   for (std::uint32_t i = 0; i < inodes.count; ++i) {
     const MutableByteSpan bytes = target.subspan(std::size_t{i} << geometry.inode_log, geometry.inode_bytes);

@@ -33,6 +33,10 @@ void append_given_up(std::vector<LogItem>& items, const BlockPlace& place);
 [[nodiscard]] std::vector<std::byte> stamped(const Geometry& geometry, const BlockChange& change, Lsn lsn);
 /// Makes the checksums of what differs right.
 void seal_changes(const Geometry& geometry, MetadataKind kind, ByteSpan before, MutableByteSpan after);
+/// What verify_metadata() says of a block whose version before was sound: of an inode cluster only the inodes that
+/// differ are looked at.
+[[nodiscard]] Flaws verify_changes(const Geometry& geometry, std::uint64_t byte, const MetadataIdentity& identity,
+                                   ByteSpan before, ByteSpan after);
 
 /// The inodes of a new chunk as a replay of its item makes them, `count` of them from inode `first` of the group on.
 struct NewInodes {

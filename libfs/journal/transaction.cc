@@ -19,9 +19,11 @@ class Transaction::View final : public Device {
   [[nodiscard]] std::uint64_t size_bytes() const override { return base_.size_bytes(); }
   [[nodiscard]] const DeviceTraits& traits() const override { return base_.traits(); }
   void read_batch(std::span<ReadRequest> requests) override {
-    transaction_.seal_all();
-    base_.read_batch(requests);
-    for (ReadRequest& request : requests) patch(request);
+    for (ReadRequest& request : requests) {
+      if (answer(request)) continue;
+      base_.read_batch({&request, 1});
+      patch(request);
+    }
   }
   void write_batch(std::span<WriteRequest> requests) override { base_.write_batch(requests); }
   void zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, ZeroMode mode) override {
@@ -31,10 +33,25 @@ class Transaction::View final : public Device {
   void persist() override {}
 
  private:
+  // Answers a request of which one block has all.
+  [[nodiscard]] bool answer(ReadRequest& request) const {
+    auto own = transaction_.blocks_.upper_bound(request.offset_bytes);
+    if (own == transaction_.blocks_.begin()) return false;
+    Block& block = (--own)->second;
+    const std::uint64_t into = request.offset_bytes - own->first;
+    const std::uint64_t block_bytes = block.place.length_bytes;
+    const std::size_t length = request.buffer.size();
+    if (block.bytes == nullptr || length == 0 || into >= block_bytes || block_bytes - into < length) return false;
+    transaction_.seal(block);
+    std::memcpy(request.buffer.data(), block.bytes->data() + into, length);
+    request.error = {};
+    return true;
+  }
+
   void patch(ReadRequest& request) const {
     const std::uint64_t begin = request.offset_bytes;
     const std::uint64_t end = begin + request.buffer.size();
-    const auto& blocks = transaction_.blocks_;
+    auto& blocks = transaction_.blocks_;
     auto block = blocks.upper_bound(begin);
     if (block != blocks.begin()) --block;
     for (; block != blocks.end() && block->first < end; ++block) {
@@ -42,9 +59,9 @@ class Transaction::View final : public Device {
       const std::uint64_t from = std::max(begin, block->first);
       const std::uint64_t to = std::min(end, block->first + block->second.place.length_bytes);
       if (from >= to) continue;
+      transaction_.seal(block->second);
       std::memcpy(request.buffer.data() + (from - begin), block->second.bytes->data() + (from - block->first),
                   to - from);
-      if (from == begin && to == end) request.error = {};
     }
   }
 
@@ -170,17 +187,12 @@ SummaryCounters Transaction::counters() const {
   return counters;
 }
 
-void Transaction::seal_all() {
-  for (auto& [byte, block] : blocks_) {
-    if (block.bytes == nullptr) continue;
-    const ByteSpan before = block.before == nullptr ? ByteSpan() : ByteSpan(*block.before);
-    seal_changes(geometry(), block.identity.kind, before, *block.bytes);
-  }
+void Transaction::seal(Block& block) const {
+  seal_changes(geometry(), block.identity.kind, bytes_before(block), *block.bytes);
 }
 
 void Transaction::commit() {
   XDAX_ASSERT(open_);
-  seal_all();
   Commit commit;
   std::set<std::uint64_t> fresh;
   for (const NewInodes& inodes : new_inodes_) {
@@ -195,8 +207,12 @@ void Transaction::commit() {
       commit.blocks.push_back({.place = block.place, .identity = {}, .before = nullptr, .after = nullptr});
       continue;
     }
-    if (block.before != nullptr && *block.before == *block.bytes && !fresh.contains(byte)) continue;
-    if (const Flaws flaws = verify_metadata(*block.bytes, geometry(), byte, block.identity); !flaws.empty()) {
+    seal(block);
+    const bool is_fresh = fresh.contains(byte);
+    const ByteSpan before = bytes_before(block);
+    if (!before.empty() && std::memcmp(before.data(), block.bytes->data(), before.size()) == 0 && !is_fresh) continue;
+    const Flaws flaws = verify_changes(geometry(), byte, block.identity, is_fresh ? ByteSpan() : before, *block.bytes);
+    if (!flaws.empty()) {
       throw CorruptionError(
           Errc::kBadStructure,
           fmt::format("{}: the change is refused: {} at byte {} would have {} not {} (found {}, expected {})",

@@ -70,7 +70,11 @@ class Transaction {
   };
   class View;
 
-  void seal_all();
+  [[nodiscard]] static ByteSpan bytes_before(const Block& block) {
+    return block.before == nullptr ? ByteSpan() : ByteSpan(*block.before);
+  }
+  /// Makes the checksums of what changed right. The block is not given up.
+  void seal(Block& block) const;
 
   Journal& journal_;
   bool open_ = true;
