@@ -21,14 +21,26 @@ std::uint32_t DirDataEdit::data_end() const {
   return size - index_bytes(dir_block_index(block_).size());
 }
 
-std::vector<DirDataEdit::Region> DirDataEdit::regions() const {
-  std::vector<Region> all;
+// Calls use(region, the one before it) for each, in order, until one says false. They must not change before that.
+template <class Use>
+void DirDataEdit::for_regions(const Use& use) const {
   DirDataCursor cursor(block_, form_, file_type_);
+  Region before{.used = true};
   while (cursor.next()) {
     const DirDataItem& item = cursor.item();
-    all.push_back({.at = item.at_bytes, .length = item.length_bytes, .used = item.is_entry});
+    const Region region{.at = item.at_bytes, .length = item.length_bytes, .used = item.is_entry};
+    if (!use(region, before)) return;
+    before = region;
   }
-  return all;
+}
+
+DirDataEdit::Region DirDataEdit::last_region() const {
+  Region last{.used = true};
+  for_regions([&](const Region& region, const Region& /*before*/) {
+    last = region;
+    return true;
+  });
+  return last;
 }
 
 void DirDataEdit::set_unused(std::uint32_t at, std::uint32_t length) {
@@ -42,12 +54,13 @@ void DirDataEdit::set_unused(std::uint32_t at, std::uint32_t length) {
 // The three largest unused regions, largest first; of equal ones the first.
 void DirDataEdit::store_best() {
   std::array<Region, DirDataHeader::kBestCount> best{};
-  for (Region region : regions()) {
-    if (region.used) continue;
+  for_regions([&](Region region, const Region& /*before*/) {
+    if (region.used) return true;
     for (Region& kept : best) {
       if (region.length > kept.length) std::swap(region, kept);
     }
-  }
+    return true;
+  });
   auto& header = mutable_view<DirDataHeader>(block_);
   for (std::size_t i = 0; i < best.size(); ++i) {
     header.best_free[i].offset = static_cast<std::uint16_t>(best[i].at);
@@ -65,35 +78,49 @@ std::uint32_t DirDataEdit::largest() const { return view<DirDataHeader>(block_).
 
 std::uint32_t DirDataEdit::used_bytes() const {
   std::uint32_t bytes = 0;
-  for (const Region& region : regions()) bytes += region.used ? region.length : 0;
+  for_regions([&](const Region& region, const Region& /*before*/) {
+    bytes += region.used ? region.length : 0;
+    return true;
+  });
   return bytes;
 }
 
 std::uint32_t DirDataEdit::entries() const {
   std::uint32_t count = 0;
-  for (const Region& region : regions()) count += region.used ? 1 : 0;
+  for_regions([&](const Region& region, const Region& /*before*/) {
+    count += region.used ? 1 : 0;
+    return true;
+  });
   return count;
 }
 
 std::optional<std::uint32_t> DirDataEdit::add(const NewDirEntry& entry) {
   const std::uint32_t needed = dir_data_entry_bytes(static_cast<std::uint32_t>(entry.name.size()), file_type_);
-  for (const Region& region : regions()) {
-    if (region.used || region.length < needed) continue;
-    add_at(region.at, entry);
-    return region.at;
-  }
-  return std::nullopt;
+  std::optional<Region> room;
+  for_regions([&](const Region& region, const Region& /*before*/) {
+    if (!region.used && region.length >= needed) room = region;
+    return !room;
+  });
+  if (!room) return std::nullopt;
+  put(*room, room->at, entry);
+  return room->at;
 }
 
 void DirDataEdit::add_at(std::uint32_t at_bytes, const NewDirEntry& entry) {
+  std::optional<Region> room;
+  for_regions([&](const Region& region, const Region& /*before*/) {
+    if (region.at <= at_bytes && at_bytes < region.at + region.length) room = region;
+    return !room;
+  });
+  XDAX_ASSERT(room);
+  put(*room, at_bytes, entry);
+}
+
+void DirDataEdit::put(const Region& room, std::uint32_t at_bytes, const NewDirEntry& entry) {
   const std::uint32_t length = dir_data_entry_bytes(static_cast<std::uint32_t>(entry.name.size()), file_type_);
-  for (const Region& region : regions()) {
-    if (region.at > at_bytes || region.at + region.length <= at_bytes) continue;
-    XDAX_ASSERT(!region.used && at_bytes + length <= region.at + region.length);
-    set_unused(region.at, at_bytes - region.at);
-    set_unused(at_bytes + length, region.at + region.length - at_bytes - length);
-    break;
-  }
+  XDAX_ASSERT(!room.used && at_bytes + length <= room.at + room.length);
+  set_unused(room.at, at_bytes - room.at);
+  set_unused(at_bytes + length, room.at + room.length - at_bytes - length);
   const MutableByteSpan bytes = block_.subspan(at_bytes, length);
   std::fill(bytes.begin(), bytes.end(), std::byte{0});
   auto& stored = mutable_view<DirDataEntry>(bytes);
@@ -106,19 +133,22 @@ void DirDataEdit::add_at(std::uint32_t at_bytes, const NewDirEntry& entry) {
 }
 
 void DirDataEdit::remove(std::uint32_t at_bytes) {
-  const std::vector<Region> all = regions();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].at != at_bytes) continue;
-    XDAX_ASSERT(all[i].used);
-    std::uint32_t at = at_bytes;
-    std::uint32_t end = at_bytes + all[i].length;
-    if (i > 0 && !all[i - 1].used) at = all[i - 1].at;
-    if (i + 1 < all.size() && !all[i + 1].used) end = all[i + 1].at + all[i + 1].length;
-    set_unused(at, end - at);
-    store_best();
-    return;
-  }
-  assertion_failed("an entry is there", __FILE__, __LINE__);
+  std::uint32_t at = at_bytes;
+  std::uint32_t end = 0;
+  for_regions([&](const Region& region, const Region& before) {
+    if (end == 0) {
+      if (region.at != at_bytes) return true;
+      XDAX_ASSERT(region.used);
+      if (!before.used) at = before.at;
+      end = region.at + region.length;
+      return true;
+    }
+    if (!region.used) end = region.at + region.length;
+    return false;
+  });
+  if (end == 0) assertion_failed("an entry is there", __FILE__, __LINE__);
+  set_unused(at, end - at);
+  store_best();
 }
 
 void DirDataEdit::replace(std::uint32_t at_bytes, InodeNumber ino, DirFileType type) {
@@ -141,15 +171,14 @@ bool DirDataEdit::can_index(std::size_t entries) const {
   if (index_bytes(entries) > size - kHeader) return false;
   const std::uint32_t after = size - index_bytes(entries);
   if (after >= before) return true;
-  const std::vector<Region> all = regions();
-  return !all.empty() && !all.back().used && all.back().at <= after;
+  const Region last = last_region();
+  return !last.used && last.at <= after;
 }
 
 // Moves the border between entries and index; what is between is or was unused.
 void DirDataEdit::set_data_end(std::uint32_t before, std::uint32_t after) {
-  const std::vector<Region> all = regions();
-  const bool last_unused = !all.empty() && !all.back().used;
-  const std::uint32_t from = last_unused ? all.back().at : before;
+  const Region last = last_region();
+  const std::uint32_t from = last.used ? before : last.at;
   if (after > from) set_unused(from, after - from);
 }
 

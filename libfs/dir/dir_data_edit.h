@@ -60,7 +60,11 @@ class DirDataEdit {
     std::uint32_t at = 0, length = 0;
     bool used = false;
   };
-  [[nodiscard]] std::vector<Region> regions() const;
+  template <class Use>
+  void for_regions(const Use& use) const;
+  /// A used one where there is none.
+  [[nodiscard]] Region last_region() const;
+  void put(const Region& room, std::uint32_t at_bytes, const NewDirEntry& entry);
   [[nodiscard]] std::uint32_t data_end() const;
   void set_unused(std::uint32_t at, std::uint32_t length);
   void set_data_end(std::uint32_t before, std::uint32_t after);
