@@ -13,6 +13,8 @@ namespace xdax {
 namespace {
 
 constexpr unsigned kExtentsAtATime = 16;
+// So many extents and the inode fit one transaction, as kExtentsAtATime without it do.
+constexpr std::uint64_t kFewExtents = 4;
 // Of shared blocks every one may change the tree of reference counts.
 constexpr std::uint32_t kSharedBlocksAtATime = 256;
 
@@ -29,11 +31,32 @@ void give_up_blocks(const InodeEdit& inode, Fork fork, const Extent& extent) {
   }
 }
 
-bool empty_fork(const InodeEdit& inode, Fork fork) {
+bool has_map(const InodeEdit& inode, Fork fork) {
+  if (fork == Fork::kAttr && inode.core().forkoff == 0) return false;
   const ForkFormat format = fork_format(inode.core(), fork);
-  if (format != ForkFormat::kExtents && format != ForkFormat::kBtree) return false;
+  return format == ForkFormat::kExtents || format == ForkFormat::kBtree;
+}
+
+bool has_blocks(const InodeEdit& inode, Fork fork) { return has_map(inode, fork) && ForkWriter(inode, fork).last(); }
+
+// False when there was nothing to free.
+bool empty_fork(const InodeEdit& inode, Fork fork) {
+  if (!has_map(inode, fork)) return false;
   ForkWriter writer(inode, fork);
   return free_some_blocks(writer, FileBlock(0));
+}
+
+bool has_few_extents(const InodeEdit& inode) {
+  return data_extent_count(inode.core()) + attr_extent_count(inode.core()) <= kFewExtents;
+}
+
+void free_inode(const InodeEdit& inode) {
+  InodeCore& core = inode.change_core();
+  set_data_extent_count(core, 0);
+  set_attr_extent_count(core, 0);
+  core.forkoff = 0;
+  remove_unlinked(inode.transaction(), inode.ino());
+  InodeAllocator(inode.transaction()).free(inode.ino());
 }
 
 }  // namespace
@@ -60,29 +83,19 @@ bool free_some_blocks(ForkWriter& fork, FileBlock from) {
 }
 
 void inactivate(Journal& journal, InodeNumber ino) {
-  for (const Fork fork : {Fork::kData, Fork::kAttr}) {
-    for (bool more = true; more;) {
-      Transaction transaction(journal);
-      const InodeEdit inode(transaction, ino);
-      inode.require_allocated();
-      if (fork == Fork::kAttr && inode.core().forkoff == 0) break;
-      // What a file says of its size must never be more than it has.
-      if (fork == Fork::kData && inode.core().size != 0 && inode.type() == FileType::kRegular) {
-        inode.change_core().size = std::uint64_t{0};
-      }
-      more = empty_fork(inode, fork);
-      if (more) transaction.commit();
-    }
+  for (bool more = true; more;) {
+    Transaction transaction(journal);
+    const InodeEdit inode(transaction, ino);
+    inode.require_allocated();
+    const bool few = has_few_extents(inode);
+    // What a file says of its size must never be more than it has.
+    if (inode.core().size != 0 && inode.type() == FileType::kRegular) inode.change_core().size = std::uint64_t{0};
+    more = empty_fork(inode, Fork::kData);
+    if (few || !more) more = empty_fork(inode, Fork::kAttr) || more;
+    if (few && more) more = has_blocks(inode, Fork::kData) || has_blocks(inode, Fork::kAttr);
+    if (!more) free_inode(inode);
+    transaction.commit();
   }
-  Transaction transaction(journal);
-  const InodeEdit inode(transaction, ino);
-  InodeCore& core = inode.change_core();
-  set_data_extent_count(core, 0);
-  set_attr_extent_count(core, 0);
-  core.forkoff = 0;
-  remove_unlinked(transaction, ino);
-  InodeAllocator(transaction).free(ino);
-  transaction.commit();
 }
 
 // Whoever is freed leaves its list, so that every turn makes one shorter.
