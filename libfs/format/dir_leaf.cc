@@ -14,11 +14,12 @@ std::uint32_t most_entries(std::size_t block_bytes, DirLeafForm form) {
 
 std::size_t tail_offset(ByteSpan block) { return block.size() - sizeof(DirLeafTail); }
 
-void check_entries(Flaws& flaws, ByteSpan block) {
+void check_entries(Flaws& flaws, ByteSpan block, const Geometry& geometry) {
   const auto& header = view<DirLeafHeader>(block);
   std::uint32_t stale = 0;
   std::uint32_t previous_hash = 0;
   const auto entries = dir_leaf_entries(block);
+  const std::uint64_t block_mask = geometry.dir_block_bytes() - 1;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto at = static_cast<std::uint32_t>(kHeaderBytes + i * sizeof(DirLeafEntry));
     if (entries[i].hashval < previous_hash) {
@@ -31,7 +32,7 @@ void check_entries(Flaws& flaws, ByteSpan block) {
       continue;
     }
     // Any 32-bit address lies in the 32 GiB of entries, but no entry lies in the header of a block.
-    const std::uint64_t in_block = std::uint64_t{entries[i].address} * kDirAlignBytes % block.size();
+    const std::uint64_t in_block = std::uint64_t{entries[i].address} * kDirAlignBytes & block_mask;
     if (in_block < sizeof(DirDataHeader)) {
       flaws.add({FlawKind::kPointer, "dir_leaf.address", at + static_cast<std::uint32_t>(sizeof(be32)),
                  entries[i].address, sizeof(DirDataHeader), "behind the header of a block of entries"});
@@ -95,7 +96,7 @@ Flaws verify_dir_leaf(ByteSpan block, const Geometry& geometry, DirLeafForm form
                "at most what fits the block"});
     return flaws;
   }
-  check_entries(flaws, block);
+  check_entries(flaws, block, geometry);
   if (single) check_bests(flaws, block, geometry);
   return flaws;
 }
