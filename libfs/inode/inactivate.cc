@@ -82,7 +82,7 @@ bool free_some_blocks(ForkWriter& fork, FileBlock from) {
   return true;
 }
 
-void inactivate(Journal& journal, InodeNumber ino) {
+void inactivate(Journal& journal, InodeNumber ino, const std::function<void(Transaction&)>& commit) {
   for (bool more = true; more;) {
     Transaction transaction(journal);
     const InodeEdit inode(transaction, ino);
@@ -94,7 +94,7 @@ void inactivate(Journal& journal, InodeNumber ino) {
     if (few || !more) more = empty_fork(inode, Fork::kAttr) || more;
     if (few && more) more = has_blocks(inode, Fork::kData) || has_blocks(inode, Fork::kAttr);
     if (!more) free_inode(inode);
-    transaction.commit();
+    commit(transaction);
   }
 }
 

@@ -5,6 +5,8 @@
 // inode.
 #pragma once
 
+#include <functional>
+
 #include "libfs/inode/fork_writer.h"
 #include "libfs/journal/journal.h"
 
@@ -14,8 +16,11 @@ namespace xdax {
 /// when there is nothing left. Throws CorruptionError, IoError.
 [[nodiscard]] bool free_some_blocks(ForkWriter& fork, FileBlock from);
 
-/// Frees an inode that is on the list of unlinked inodes, with all it has. Throws CorruptionError, IoError.
-void inactivate(Journal& journal, InodeNumber ino);
+/// Frees an inode that is on the list of unlinked inodes, with all it has. `commit` commits each transaction; whoever
+/// keeps readers apart does it there. Throws CorruptionError, IoError.
+void inactivate(
+    Journal& journal, InodeNumber ino,
+    const std::function<void(Transaction&)>& commit = [](Transaction& each) { each.commit(); });
 
 /// Frees every inode on the lists of a group and returns how many that were. Throws CorruptionError for one that has
 /// links, before it is touched, and for a list that does not end; IoError.

@@ -138,8 +138,7 @@ void Filesystem::gone(InodeNumber ino) {
 
 void Filesystem::reap() {
   while (!to_free_.empty()) {
-    const WriteLock lock(state_);
-    inactivate(*journal_, to_free_.back());
+    inactivate(*journal_, to_free_.back(), [this](Transaction& transaction) { commit(transaction); });
     to_free_.pop_back();
   }
 }
