@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <fstream>
 #include <map>
 #include <random>
 #include <sstream>
@@ -51,11 +50,20 @@ class RecoveryIntentsKernel : public RecoveryIntents {
  protected:
   void SetUp() override { XDAX_NEED_KERNEL_XFS(); }
 
+  // Only what is not zero: most of it is.
   [[nodiscard]] std::filesystem::path image_of(MemoryDevice& device) const {
+    constexpr std::size_t kPieceBytes = 64u << 10;
     const auto image = dir_.path() / "image";
-    std::ofstream file(image, std::ios::binary | std::ios::trunc);
+    std::filesystem::remove(image);
+    make_sparse_file(image, device.size_bytes());
+    const auto file = open_device(image.string(), {.mode = OpenMode::kReadWrite});
     const ByteSpan bytes = device.bytes();
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    for (std::size_t at = 0; at < bytes.size(); at += kPieceBytes) {
+      const ByteSpan piece = bytes.subspan(at, kPieceBytes);
+      if (std::any_of(piece.begin(), piece.end(), [](std::byte byte) { return byte != std::byte{0}; })) {
+        file->write(at, piece);
+      }
+    }
     return image;
   }
 
@@ -112,14 +120,12 @@ TEST_P(RecoveryIntentsKernel, UnfinishedAttributes) {
   });
   for (const bool forgotten : {false, true}) {
     for (const std::uint32_t op : {kSet, kReplace, kRemove}) {
-      for (const bool both : {false, true}) {
-        expect_same(fmt::format("{} {} {}", op, forgotten, both), true,
-                    {attri({.op = op, .ino = named_, .name = "old", .value = op == kRemove ? "" : "short"})},
-                    [&](Transaction& transaction) {
-                      make_unfinished(transaction, named_, "old", forgotten);
-                      if (both) make_unfinished(transaction, named_, "other", forgotten);
-                    });
-      }
+      expect_same(fmt::format("{} {}", op, forgotten), true,
+                  {attri({.op = op, .ino = named_, .name = "old", .value = op == kRemove ? "" : "short"})},
+                  [&](Transaction& transaction) {
+                    make_unfinished(transaction, named_, "old", forgotten);
+                    if (op != kReplace) make_unfinished(transaction, named_, "other", forgotten);
+                  });
     }
   }
 }
