@@ -235,10 +235,7 @@ template <class Target>
 void run(Target target, const Load& load) {
   if (load.files > 0) small_files(target, load);
   if (load.large_bytes > 0) large_file(target, load);
-  timed("close", [&] {
-    target.sync();
-    target.close();
-  });
+  target.close();
 }
 
 std::optional<std::uint64_t> number(std::string_view text) {
