@@ -7,6 +7,7 @@
 #include "libfs/base/error.h"
 #include "libfs/base/math.h"
 #include "libfs/file/file_writer.h"
+#include "libfs/inode/mapping.h"
 #include "libfs/space/refcount.h"
 
 namespace xdax {
@@ -121,32 +122,16 @@ void FileWriter::share(InodeNumber source_ino, std::uint64_t source_offset_bytes
 // All of it in one transaction: both maps without the ranges first, then each with what the other had.
 void FileWriter::exchange_blocks(const InodeEdit& inode, std::uint64_t block, const InodeEdit& other,
                                  std::uint64_t other_block, std::uint64_t blocks) {
-  const Geometry& geometry = journal_.geometry();
   ForkWriter fork(inode, Fork::kData);
   ForkWriter other_fork(other, Fork::kData);
-  const auto blocks_of = [&](const Extent& extent) {
-    return GroupExtent{.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks};
-  };
-  const auto take = [&](ForkWriter& from, std::uint64_t start) {
-    std::vector<Extent> taken = from.remove(FileBlock(start), blocks);
-    for (const Extent& extent : taken) {
-      Group group(inode.transaction(), geometry.ag_of(extent.start));
-      FreeSpace(group).fill_list();
-      ReverseMap(group).remove(blocks_of(extent), from.owner_of(extent));
-    }
-    return taken;
-  };
-  const auto put = [&](ForkWriter& into, std::uint64_t start, const std::vector<Extent>& extents, std::uint64_t from) {
+  const auto put = [](ForkWriter& into, std::uint64_t start, const std::vector<Extent>& extents, std::uint64_t from) {
     for (Extent extent : extents) {
       extent.file_block = FileBlock(start + (extent.file_block.value() - from));
-      Group group(inode.transaction(), geometry.ag_of(extent.start));
-      FreeSpace(group).fill_list();
-      ReverseMap(group).add(blocks_of(extent), into.owner_of(extent));
-      into.add(extent);
+      add_mapping(into, extent);
     }
   };
-  const std::vector<Extent> mine = take(fork, block);
-  const std::vector<Extent> others = take(other_fork, other_block);
+  const std::vector<Extent> mine = remove_mappings(fork, FileBlock(block), blocks);
+  const std::vector<Extent> others = remove_mappings(other_fork, FileBlock(other_block), blocks);
   put(fork, block, others, other_block);
   put(other_fork, other_block, mine, block);
   if (inode.core().reflink() || other.core().reflink()) {

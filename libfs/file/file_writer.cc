@@ -9,6 +9,7 @@
 #include "libfs/base/math.h"
 #include "libfs/format/remote_block.h"
 #include "libfs/inode/inactivate.h"
+#include "libfs/inode/mapping.h"
 #include "libfs/space/refcount.h"
 
 namespace xdax {
@@ -454,17 +455,10 @@ void FileWriter::shift(std::uint64_t from_block, std::int64_t by_blocks) {
 
 // The blocks stay; where in the file they are changes.
 void FileWriter::move_extent(ForkWriter& fork, const Extent& extent, FileBlock to) {
-  const Geometry& geometry = journal_.geometry();
   Extent moved = extent;
   moved.file_block = to;
-  (void)fork.remove(extent.file_block, extent.length_blocks);
-  Group group(fork.inode().transaction(), geometry.ag_of(extent.start));
-  const GroupExtent blocks{.start = geometry.ag_block_of(extent.start), .length_blocks = extent.length_blocks};
-  FreeSpace(group).fill_list();
-  ReverseMap(group).remove(blocks, fork.owner_of(extent));
-  FreeSpace(group).fill_list();
-  ReverseMap(group).add(blocks, fork.owner_of(moved));
-  fork.add(moved);
+  remove_mappings(fork, extent.file_block, extent.length_blocks);
+  add_mapping(fork, moved);
 }
 
 void FileWriter::collapse(std::uint64_t offset_bytes, std::uint64_t length_bytes) {

@@ -55,7 +55,7 @@ void Journal::begin() {
   try {
     XDAX_ASSERT(!closed_);
     const std::uint64_t limit =
-        std::min<std::uint64_t>(log_.log_blocks() / kCheckpointPart, kMaxCheckpointBytes / kBasicBlockBytes);
+        std::min({log_.log_blocks() / kCheckpointPart, kMaxCheckpointBytes / kBasicBlockBytes, checkpoint_limit_});
     if (log_.blocks_for(open_.regions, open_.bytes) > limit) checkpoint();
   } catch (...) {
     turn_.unlock();

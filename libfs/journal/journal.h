@@ -67,6 +67,9 @@ class Journal {
   /// done: it is gone on with where it ends. What was replayed is durable by the first commit. Nothing is written here.
   Journal(Device& device, const Geometry& geometry, const LogSummary& summary, const LogWalkResult& walk,
           const SummaryCounters& counters);
+  /// Writes the open checkpoint before it takes more than so many log blocks (512 bytes), where it would not be written
+  /// sooner: more checkpoints, each smaller.
+  void limit_checkpoint(std::uint64_t log_blocks) { checkpoint_limit_ = log_blocks; }
   /// Nothing that such a log held before is needed any more, once what was committed is in it.
   void release_log();
 
@@ -104,6 +107,8 @@ class Journal {
   [[nodiscard]] std::optional<std::uint64_t> usable_blocks(const SummaryCounters& now) const;
 
  private:
+  std::uint64_t checkpoint_limit_ = ~0ull;  ///< log blocks
+
   /// A block that is not home as it is now.
   struct Block {
     BlockPlace place;

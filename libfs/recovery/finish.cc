@@ -8,11 +8,11 @@
 #include "libfs/base/error.h"
 #include "libfs/inode/fork_writer.h"
 #include "libfs/inode/inactivate.h"
+#include "libfs/inode/mapping.h"
 #include "libfs/inode/unlinked.h"
 #include "libfs/journal/superblock_edit.h"
 #include "libfs/recovery/finish_attribute.h"
 #include "libfs/recovery/finish_exchange.h"
-#include "libfs/recovery/mapping.h"
 #include "libfs/space/refcount.h"
 
 namespace xdax {

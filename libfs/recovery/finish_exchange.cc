@@ -8,7 +8,7 @@
 #include "libfs/base/error.h"
 #include "libfs/inode/fork_writer.h"
 #include "libfs/inode/inode_edit.h"
-#include "libfs/recovery/mapping.h"
+#include "libfs/inode/mapping.h"
 
 namespace xdax {
 namespace {

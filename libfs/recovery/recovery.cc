@@ -95,10 +95,11 @@ class Recovery {
 
 RecoveryReport replay_log(Device& device, const Geometry& geometry) { return Recovery(device, geometry).run(); }
 
-void finish_log(Device& device, const Geometry& opened, RecoveryReport& report) {
+void finish_log(Device& device, const Geometry& opened, RecoveryReport& report, const RecoveryOptions& options) {
   if (report.log.state != LogState::kDirty || report.walk.damage) return;
   const Geometry& geometry = report.resized ? *report.resized : opened;
   Journal journal(device, geometry, report.log, report.walk, report.counters);
+  if (options.checkpoint_log_blocks != 0) journal.limit_checkpoint(options.checkpoint_log_blocks);
   Finisher finisher(journal, report.unfinished);
   if (!finisher.needed()) return end_log(device, geometry, report.log);
   report.finished = finisher.run();
@@ -107,10 +108,10 @@ void finish_log(Device& device, const Geometry& opened, RecoveryReport& report) 
   report.unlinked_lists = 0;
 }
 
-RecoveryReport recover(Device& device, const Geometry& geometry) {
+RecoveryReport recover(Device& device, const Geometry& geometry, const RecoveryOptions& options) {
   RecoveryReport report = replay_log(device, geometry);
   if (report.log.state == LogState::kDirty) device.persist();
-  finish_log(device, geometry, report);
+  finish_log(device, geometry, report, options);
   return report;
 }
 

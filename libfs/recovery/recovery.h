@@ -36,6 +36,12 @@ struct RecoveryReport {
   [[nodiscard]] bool complete() const { return !walk.damage && unfinished.empty() && unlinked_lists == 0; }
 };
 
+struct RecoveryOptions {
+  /// What is finished is written to the log in pieces of at most so many log blocks (512 bytes), or of what one
+  /// transaction takes; 0 for as much as is good for the log.
+  std::uint64_t checkpoint_log_blocks = 0;
+};
+
 /// Replays a dirty log and brings the counters of the superblock up to date, as a mount would. Of a clean log nothing
 /// is done. With a flaw between tail and head, what is before it is replayed and `walk.damage` says where it is. Throws
 /// RefusalError (kNotSupported) when head or tail cannot be told, CorruptionError for an item or a header that is not
@@ -46,9 +52,9 @@ RecoveryReport replay_log(Device& device, const Geometry& geometry);
 /// unmount. Does nothing when the report says that it is damaged. What was replayed is durable. Durable when it
 /// returns, when anything was finished; no barrier otherwise. Throws as replay_log() does, CorruptionError for an
 /// intent that cannot be, and RefusalError (kNoSpace).
-void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report);
+void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report, const RecoveryOptions& options = {});
 
 /// Both, with a barrier between.
-RecoveryReport recover(Device& device, const Geometry& geometry);
+RecoveryReport recover(Device& device, const Geometry& geometry, const RecoveryOptions& options = {});
 
 }  // namespace xdax

@@ -230,7 +230,7 @@ TEST_P(RecoveryIntentsKernel, WhatWasCutShortAMountFinishes) {
             attri({.op = kRemove, .ino = small_, .name = "old"})});
   OverlayDevice whole(static_cast<Device&>(device_));
   RecordingDevice recorder(static_cast<Device&>(whole));
-  EXPECT_TRUE(recover(recorder, geometry_).complete());
+  EXPECT_TRUE(recover(recorder, geometry_, {.checkpoint_log_blocks = 100}).complete());
   const std::string expected = states_of(whole);
   const Trace trace = recorder.take_trace();
   const std::size_t events = trace.events().size();

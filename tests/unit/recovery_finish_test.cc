@@ -400,7 +400,7 @@ TEST_P(RecoveryFinish, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
   const auto before = MemoryDevice::copy_of(volume_.device().bytes());
   const auto recorded = [&](Device& device) {
     RecordingDevice recorder(device);
-    EXPECT_TRUE(recover(recorder, volume_.geometry()).complete());
+    EXPECT_TRUE(recover(recorder, volume_.geometry(), {.checkpoint_log_blocks = 100}).complete());
     return recorder.take_trace();
   };
   std::uint64_t states = 0;

@@ -339,7 +339,7 @@ TEST_P(RecoveryIntents, CutShortAtAnyMomentTheNextRecoveryComesToTheSameEnd) {
   announce(device_, geometry_, intents);
   const auto recorded = [&](Device& device) {
     RecordingDevice recorder(device);
-    EXPECT_TRUE(recover(recorder, geometry_).complete());
+    EXPECT_TRUE(recover(recorder, geometry_, {.checkpoint_log_blocks = 100}).complete());
     return recorder.take_trace();
   };
   OverlayDevice first(static_cast<Device&>(device_));

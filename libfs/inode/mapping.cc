@@ -1,4 +1,4 @@
-#include "libfs/recovery/mapping.h"
+#include "libfs/inode/mapping.h"
 
 #include "libfs/space/free_space.h"
 #include "libfs/space/reverse_map.h"
