@@ -197,6 +197,7 @@ class Filesystem {
   void store_acl(const InodeEdit& inode, AclKind kind, const std::vector<AclEntry>& entries);
   InodeNumber make(InodeNumber directory, std::string_view name, std::uint16_t mode, std::uint32_t rdev,
                    const NewFile& file, const std::function<void(const InodeEdit&)>& fill);
+  void require_free_name(Transaction& transaction, InodeNumber directory, std::string_view name);
   void enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino);
   void drop_link(Transaction& transaction, const InodeEdit& inode);
   /// Where the feature is on: notes a name in the inode that it names, and takes the note away.

@@ -45,13 +45,15 @@ void change_links(const InodeEdit& inode, std::int32_t by) {
 
 }  // namespace
 
-// Puts a name for an inode into a directory, which must not have it.
+void Filesystem::require_free_name(Transaction& transaction, InodeNumber directory, std::string_view name) {
+  if (!DirectoryWriter(transaction, directory).lookup(name)) return;
+  throw RefusalError(Errc::kExists,
+                     fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
+}
+
+// Puts a name for an inode into a directory, which does not have it.
 void Filesystem::enter(Transaction& transaction, InodeNumber directory, std::string_view name, InodeNumber ino) {
   DirectoryWriter writer(transaction, directory);
-  if (writer.lookup(name)) {
-    throw RefusalError(Errc::kExists,
-                       fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
-  }
   const InodeEdit inode(transaction, ino);
   require_names_may_come(InodeEdit(transaction, directory));
   writer.add({.name = name, .ino = ino, .type = dir_file_type_of(inode.type())});
@@ -147,13 +149,7 @@ InodeNumber Filesystem::make(InodeNumber directory, std::string_view name, std::
                              const NewFile& file, const std::function<void(const InodeEdit&)>& fill) {
   const MutexLock operation(operations_);
   return change([&](Transaction& transaction) {
-    {
-      DirectoryWriter parent(transaction, directory);
-      if (parent.lookup(name)) {
-        throw RefusalError(Errc::kExists,
-                           fmt::format("{}: directory {} has \"{}\" already", device_.name(), directory.value(), name));
-      }
-    }
+    require_free_name(transaction, directory, name);
     const InodeEdit folder(transaction, directory);
     require_names_may_come(folder);
     if ((mode & kFileTypeMask) == static_cast<std::uint16_t>(FileType::kSymlink) &&
@@ -216,6 +212,7 @@ void Filesystem::link(InodeNumber ino, InodeNumber directory, std::string_view n
       throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory, which has one name only",
                                                          device_.name(), ino.value()));
     }
+    require_free_name(transaction, directory, name);
     require_same_project(InodeEdit(transaction, directory), inode);
     if (inode.core().nlink == 0) remove_unlinked(transaction, ino);
     change_links(inode, 1);
