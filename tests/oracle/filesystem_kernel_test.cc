@@ -15,6 +15,7 @@
 #include "libfs/device/device.h"
 #include "libfs/device/overlay_device.h"
 #include "libfs/device/recording_device.h"
+#include "libfs/recovery/recovery.h"
 #include "tests/support/filesystem_model.h"
 #include "tests/support/loop_device.h"
 #include "tests/support/mount.h"
@@ -230,12 +231,20 @@ TEST_P(FilesystemKernel, ReplaysWhatAPowerCutLeaves) {
       }
       mount.unmount();
     }
-    if (i % 8 == 0) {
-      judge(cut_image);
-    } else {
+    if (i % 4 != 0) {
       const auto device = open_device(cut_image, {});
       ASSERT_EQ(WrittenVolume::problems_of(*device), "");
+      continue;
     }
+    judge(cut_image);
+    // The same by libfs, for xfs_repair to judge.
+    run_or_throw({"cp", "--sparse=always", before.string(), cut_image.string()});
+    {
+      const auto device = open_device(cut_image, {.mode = OpenMode::kReadWrite, .io = IoChoice::kUring});
+      trace.build(state, *device);
+      ASSERT_TRUE(recover(*device, open_geometry_to_write(*device)).complete());
+    }
+    judge(cut_image);
   }
 }
 
