@@ -95,13 +95,13 @@ class Recovery {
 
 RecoveryReport replay_log(Device& device, const Geometry& geometry) { return Recovery(device, geometry).run(); }
 
-void finish_log(Device& device, const Geometry& opened, RecoveryReport& report, const RecoveryOptions& options) {
+void finish_log(Device& device, const Geometry& geometry, RecoveryReport& report, const RecoveryOptions& options) {
   if (report.log.state != LogState::kDirty || report.walk.damage) return;
-  const Geometry& geometry = report.resized ? *report.resized : opened;
-  Journal journal(device, geometry, report.log, report.walk, report.counters);
+  const Geometry& now = report.resized ? *report.resized : geometry;
+  Journal journal(device, now, report.log, report.walk, report.counters);
   if (options.checkpoint_log_blocks != 0) journal.limit_checkpoint(options.checkpoint_log_blocks);
   Finisher finisher(journal, report.unfinished);
-  if (!finisher.needed()) return end_log(device, geometry, report.log);
+  if (!finisher.needed()) return end_log(device, now, report.log);
   report.finished = finisher.run();
   journal.close();
   report.unfinished.clear();
