@@ -6,7 +6,11 @@
 #include <cstring>
 
 #include "libfs/base/error.h"
+#include "libfs/da/da_reader.h"
 #include "libfs/format/attr_leaf.h"
+#include "libfs/format/block_stamp.h"
+#include "libfs/format/dir_data.h"
+#include "libfs/format/dir_free.h"
 #include "libfs/format/dir_leaf.h"
 
 namespace xdax {
@@ -29,6 +33,36 @@ std::uint16_t leaf_magic(MetadataKind kind) {
   return kind == MetadataKind::kAttrLeaf ? AttrLeafHeader::kMagic : DirLeafHeader::kLeafNMagic;
 }
 
+// Of a directory's block, by its magic.
+std::optional<MetadataKind> kind_of(ByteSpan block) {
+  switch (view<be32>(block).get()) {
+    case DirDataHeader::kBlockMagic:
+      return MetadataKind::kDirBlock;
+    case DirDataHeader::kDataMagic:
+      return MetadataKind::kDirData;
+    case DirFreeHeader::kMagic:
+      return MetadataKind::kDirFree;
+    default:
+      break;
+  }
+  switch (view<DaBlockInfo>(block).magic.get()) {
+    case DirLeafHeader::kLeaf1Magic:
+      return MetadataKind::kDirLeaf1;
+    case DirLeafHeader::kLeafNMagic:
+      return MetadataKind::kDirLeafN;
+    case DaNodeHeader::kMagic:
+      return MetadataKind::kDirNode;
+    default:
+      return std::nullopt;
+  }
+}
+
+be64& mutable_blkno_of(MutableByteSpan block) {
+  const std::optional<MetadataKind> kind = kind_of(block);
+  const bool data = kind == MetadataKind::kDirBlock || kind == MetadataKind::kDirData || kind == MetadataKind::kDirFree;
+  return mutable_view<be64>(block, data ? offsetof(DirBlockInfo, blkno) : offsetof(DaBlockInfo, blkno));
+}
+
 }  // namespace
 
 DaTreeWriter::DaTreeWriter(ForkWriter& fork, FileBlock root, Kinds kinds, std::uint32_t block_length)
@@ -46,15 +80,38 @@ MetadataIdentity DaTreeWriter::identity(FileBlock at, MetadataKind kind) const {
 
 BlockPlace DaTreeWriter::place(FileBlock at) {
   const Geometry& geometry = fork_.inode().geometry();
-  const auto extent = fork_.find(at);
+  auto extent = fork_.find(at);
   if (!extent) corrupt("its hash tree names a block that it does not have");
-  const std::uint64_t into = at - extent->file_block;
+  std::uint64_t into = at - extent->file_block;
   if (into + block_length_ > extent->length_blocks) {
-    throw RefusalError(Errc::kNotSupported,
-                       fmt::format("{}: inode {}: a directory block lies in several pieces, which can only be read",
-                                   fork_.inode().transaction().journal().device().name(), fork_.inode().ino().value()));
+    extent = bring_together(at);
+    into = 0;
   }
   return {.byte = geometry.byte_of(extent->start + into), .length_bytes = block_length_ << geometry.block_log};
+}
+
+// A block of a directory may lie in several pieces, where a kernel found no room for it in one. Nothing else here knows
+// of that: such a block moves to where it lies in one before it is looked at.
+Extent DaTreeWriter::bring_together(FileBlock at) {
+  const InodeEdit& inode = fork_.inode();
+  Transaction& transaction = inode.transaction();
+  const MetadataReader reader(transaction.view(), inode.geometry());
+  DaBlock old = DaReader(reader, InodeReader(reader).read(inode.ino()), fork_.fork(), "directory").read(at);
+  const std::optional<MetadataKind> kind = kind_of(old.bytes);
+  // The rest is verified at the commit, where these two are right by then.
+  const auto stamp = stamp_of(old.bytes);
+  if (!kind || !stamp || !stamp->whole(old.bytes) ||
+      mutable_blkno_of(old.bytes) != inode.geometry().byte_of(old.first) >> kBasicBlockLog) {
+    corrupt("a directory block in several pieces is damaged");
+  }
+  fork_.free(at, block_length_);
+  const Extent extent = fork_.allocate(at, block_length_, block_length_);
+  const BlockPlace place{.byte = inode.geometry().byte_of(extent.start),
+                         .length_bytes = block_length_ << inode.geometry().block_log};
+  const MutableByteSpan bytes = transaction.create(place, identity(at, *kind));
+  std::copy(old.bytes.begin(), old.bytes.end(), bytes.begin());
+  mutable_blkno_of(bytes) = place.byte >> kBasicBlockLog;
+  return extent;
 }
 
 ByteSpan DaTreeWriter::read(FileBlock at, MetadataKind kind) {

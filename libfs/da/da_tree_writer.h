@@ -67,6 +67,7 @@ class DaTreeWriter {
 
  private:
   [[nodiscard]] MetadataIdentity identity(FileBlock at, MetadataKind kind) const;
+  Extent bring_together(FileBlock at);
   [[nodiscard]] bool root_is_node();
   [[nodiscard]] FileBlock free_file_block();
   [[nodiscard]] std::uint32_t most_entries() const;
