@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <new>
 #include <vector>
 
 #include "libfs/device/device.h"
@@ -209,7 +208,7 @@ TEST_F(FilesystemFlagsKernel, HintsAndSharedBlocksAreSeenAndFollowed) {
   mounted([&](const fs::path& root) {
     for (const char* name : {"one", "two"}) {
       std::vector<std::byte> buffer(sizeof(struct fiemap) + 4 * sizeof(struct fiemap_extent));
-      auto& map = *new (buffer.data()) fiemap{};
+      auto& map = *reinterpret_cast<struct fiemap*>(buffer.data());
       map.fm_length = ~0ull;
       map.fm_extent_count = 4;
       const int file = ::open((root / name).c_str(), O_RDWR | O_CLOEXEC);
