@@ -25,7 +25,7 @@ struct Operation {
   /// In one transaction: all of it or nothing. Others may stop between two.
   bool atomic = true;
 };
-void PrintTo(const Operation& each, std::ostream* stream) { *stream << each.name; }
+std::ostream& operator<<(std::ostream& stream, const Operation& each) { return stream << each.name; }
 
 InodeNumber at(Filesystem& filesystem, const std::string& path) {
   return filesystem.read([&](const Volume& volume) { return volume.walk(path, Follow::kNo); });
