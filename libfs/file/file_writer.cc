@@ -246,7 +246,8 @@ std::uint64_t FileWriter::write_steps(std::uint64_t offset_bytes, ByteSpan bytes
       }
     }
     InodeCore& core = inode.change_core();
-    core.size = std::max<std::uint64_t>(core.size, offset_bytes + done);
+    // Nothing is written yet when only space was allocated by a hint.
+    if (done > 0) core.size = std::max<std::uint64_t>(core.size, offset_bytes + done);
     stamp_times(inode, now_, {.modification = true, .change = true});
     core.changecount += 1;
     return false;

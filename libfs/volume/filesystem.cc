@@ -104,28 +104,36 @@ void Filesystem::commit(Transaction& transaction) {
 
 void Filesystem::change_file(InodeNumber ino, const std::function<void(FileWriter&)>& change) {
   const MutexLock operation(operations_);
-  require_regular(ino);
+  require_target(ino);
   FileWriter writer(*journal_, ino, now(), [this](Transaction& transaction) { commit(transaction); });
   change(writer);
 }
 
-void Filesystem::require_regular(InodeNumber ino) {
-  Transaction transaction(*journal_);
-  const InodeEdit inode(transaction, ino);
+// Of a source, which may be marked as it likes.
+void Filesystem::require_regular(const InodeEdit& inode) {
   if (!inode.core().allocated()) {
-    throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}", device_.name(), ino.value()));
+    throw RefusalError(Errc::kNotFound, fmt::format("{}: there is no inode {}", device_.name(), inode.ino().value()));
   }
   if (inode.type() == FileType::kDirectory) {
-    throw RefusalError(Errc::kIsDirectory, fmt::format("{}: inode {} is a directory", device_.name(), ino.value()));
+    throw RefusalError(Errc::kIsDirectory,
+                       fmt::format("{}: inode {} is a directory", device_.name(), inode.ino().value()));
   }
   if (inode.type() != FileType::kRegular) {
     throw RefusalError(Errc::kBadArgument,
-                       fmt::format("{}: inode {} is not a regular file", device_.name(), ino.value()));
+                       fmt::format("{}: inode {} is not a regular file", device_.name(), inode.ino().value()));
   }
-  if ((inode.core().flags & (inode_flags::kImmutable | inode_flags::kAppend)) != 0) {
-    throw RefusalError(Errc::kReadOnly,
-                       fmt::format("{}: inode {} is marked immutable or append-only", device_.name(), ino.value()));
-  }
+}
+
+void Filesystem::require_source(InodeNumber ino) {
+  Transaction transaction(*journal_);
+  require_regular(InodeEdit(transaction, ino));
+}
+
+void Filesystem::require_target(InodeNumber ino) {
+  Transaction transaction(*journal_);
+  const InodeEdit inode(transaction, ino);
+  require_regular(inode);
+  require_changeable(inode);
 }
 
 std::size_t Filesystem::read(InodeNumber ino, std::uint64_t offset_bytes, MutableByteSpan buffer) {

@@ -183,7 +183,9 @@ class Filesystem {
   auto change(const Change& change);
   [[nodiscard]] Timestamp now() const { return options_.clock(); }
   void change_file(InodeNumber ino, const std::function<void(FileWriter&)>& change);
-  void require_regular(InodeNumber ino);
+  void require_regular(const InodeEdit& inode);
+  void require_source(InodeNumber ino);
+  void require_target(InodeNumber ino);
   /// kReadOnly for what is marked so; a directory that is append-only takes new names.
   void require_changeable(const InodeEdit& inode);
   void require_names_may_come(const InodeEdit& directory);

@@ -15,7 +15,7 @@ constexpr std::size_t kPieceBytes = 1u << 20;
 
 void Filesystem::share(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes) {
   change_file(to.ino, [&](FileWriter& file) {
-    require_regular(from.ino);
+    require_source(from.ino);
     std::uint64_t length = length_bytes;
     if (length == 0) {
       const std::uint64_t size = volume_->file(from.ino).size_bytes();
@@ -28,7 +28,7 @@ void Filesystem::share(const FilePlace& from, const FilePlace& to, std::uint64_t
 bool Filesystem::deduplicate(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes) {
   bool same = true;
   change_file(to.ino, [&](FileWriter& file) {
-    require_regular(from.ino);
+    require_source(from.ino);
     FileReader one = volume_->file(from.ino);
     FileReader other = volume_->file(to.ino);
     std::vector<std::byte> first(kPieceBytes), second(kPieceBytes);
@@ -49,7 +49,7 @@ bool Filesystem::deduplicate(const FilePlace& from, const FilePlace& to, std::ui
 std::uint64_t Filesystem::copy(const FilePlace& from, const FilePlace& to, std::uint64_t length_bytes) {
   std::uint64_t length = 0;
   change_file(to.ino, [&](FileWriter& file) {
-    require_regular(from.ino);
+    require_source(from.ino);
     const std::uint64_t size = volume_->file(from.ino).size_bytes();
     length = std::min(length_bytes, size - std::min(size, from.offset_bytes));
     if (length == 0) return;
@@ -79,14 +79,14 @@ std::uint64_t Filesystem::copy(const FilePlace& from, const FilePlace& to, std::
 
 void Filesystem::exchange(const FilePlace& one, const FilePlace& other, std::uint64_t length_bytes) {
   change_file(one.ino, [&](FileWriter& file) {
-    require_regular(other.ino);
+    require_target(other.ino);
     file.exchange(other.ino, other.offset_bytes, one.offset_bytes, length_bytes);
   });
 }
 
 void Filesystem::exchange_rest(const FilePlace& one, const FilePlace& other) {
   change_file(one.ino, [&](FileWriter& file) {
-    require_regular(other.ino);
+    require_target(other.ino);
     file.exchange_rest(other.ino, other.offset_bytes, one.offset_bytes);
   });
 }

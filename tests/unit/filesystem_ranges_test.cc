@@ -246,6 +246,13 @@ TEST_F(FilesystemRanges, WhatIsMarkedImmutableStays) {
        }) {
     EXPECT_EQ(refusal(change), Errc::kReadOnly);
   }
+  // To be read, and so copied and shared from, it is like any other.
+  const InodeNumber other = file("other");
+  filesystem_->share({.ino = one}, {.ino = other}, 0);
+  EXPECT_EQ(content(other), "text");
+  EXPECT_EQ(filesystem_->copy({.ino = one}, {other, 2}, 4), 4u);
+  EXPECT_TRUE(filesystem_->deduplicate({.ino = one}, {.ino = file("third", "text")}, 4));
+  EXPECT_EQ(refusal([&] { filesystem_->exchange_rest({.ino = other}, {.ino = one}); }), Errc::kReadOnly);
   filesystem_->set_flags(folder, inode_flags::kImmutable, false);
   for (const auto& change : std::vector<std::function<void()>>{
            [&] { filesystem_->create(folder, "fresh", {}); },
