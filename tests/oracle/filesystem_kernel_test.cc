@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "fsck/check.h"
@@ -84,6 +85,39 @@ std::string mounted_difference(const fs::path& path, const ModelNode& node) {
   return status.st_nlink == links ? "" : path.string() + ": links";
 }
 
+// Where a file has data, as pairs of begin and end: what was allocated and never written is a hole for both.
+using DataMap = std::map<InodeNumber, std::vector<std::pair<std::uint64_t, std::uint64_t>>>;
+
+void collect_data(Filesystem& filesystem, const ModelNode& node, DataMap& all) {
+  for (const auto& [name, child] : node.names) collect_data(filesystem, *child, all);
+  if (node.type != FileType::kRegular) return;
+  auto& data = all[node.ino];
+  data.clear();
+  for (auto begin = filesystem.next_data({.ino = node.ino}); begin;) {
+    const std::uint64_t end = *filesystem.next_hole({node.ino, *begin});
+    data.emplace_back(*begin, end);
+    begin = filesystem.next_data({node.ino, end});
+  }
+}
+
+// The first file of which a mount says otherwise. To be called before anything is read, as pages are data to a kernel.
+std::string data_difference(const fs::path& path, const ModelNode& node, const DataMap& expected) {
+  for (const auto& [name, child] : node.names) {
+    std::string below = data_difference(path / name, *child, expected);
+    if (!below.empty()) return below;
+  }
+  if (node.type != FileType::kRegular) return "";
+  DataMap::mapped_type found;
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  for (off_t begin = ::lseek(file, 0, SEEK_DATA); begin >= 0;) {
+    const off_t end = ::lseek(file, begin, SEEK_HOLE);
+    found.emplace_back(begin, end);
+    begin = ::lseek(file, end, SEEK_DATA);
+  }
+  ::close(file);
+  return found == expected.at(node.ino) ? "" : path.string() + ": data lies elsewhere";
+}
+
 // What the kernel does between two rounds: files of its own, and changes of those of the round before.
 void kernel_work(const fs::path& root, int round) {
   const fs::path own = root / fmt::format("kernel{}", round);
@@ -131,6 +165,8 @@ TEST_P(FilesystemTurns, TakesTurnsWithTheKernel) {
   XDAX_NEED_XFSPROGS();
   format();
   std::unique_ptr<RandomWork> work;
+  DataMap data;
+  std::size_t holes = 0;
   for (int round = 0; round < 4; ++round) {
     SCOPED_TRACE(fmt::format("round {}", round));
     {
@@ -166,18 +202,22 @@ TEST_P(FilesystemTurns, TakesTurnsWithTheKernel) {
           }
         }
       }
+      collect_data(*filesystem, work->root(), data);
+      for (const auto& [ino, each] : data) holes += each.size() > 1 ? 1 : 0;
       filesystem->close();
     }
     judge(image_);
     {
       const LoopDevice loop(image_);
       Mount mount(loop.path());
+      ASSERT_EQ(data_difference(mount.path(), work->root(), data), "");
       ASSERT_EQ(mounted_difference(mount.path(), work->root()), "");
       kernel_work(mount.path(), round);
       mount.unmount();
     }
     judge(image_);
   }
+  EXPECT_GT(holes, 10u);
 }
 
 // A power cut at some barrier, with what was under way lost, torn and out of order; the kernel replays it.
